@@ -1,0 +1,166 @@
+/* fill.c - see fill.h. exact: |sum| <= terms * 4 * 4 * units < 2^24, terms thinned to the budget that leaves.
+ * SPDX-License-Identifier: MIT
+ * random: weights ~ N(0, 1) / sqrt(terms) + 2.5 / terms and inputs of mean 1/2 give outputs of mean 1.25 and deviation
+ * about 1, so that an activation is tried on both sides and few outputs are cut off. */
+#include "fill.h"
+
+#include "variants/octave.h"
+#include "variants/odconv.h"
+
+#include <string.h>
+
+#define ONE (1 << 19) /* noise is in units of 2^-19: 22 bits and a sign, exact in float32 */
+
+static uint64_t mix(uint64_t z) { /* splitmix64 */
+    z += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static uint64_t stream_of(const char *name, uint64_t seed) {
+    uint64_t h = 0xcbf29ce484222325u;
+    for (; *name; ++name) h = (h ^ (unsigned char)*name) * 0x100000001b3u;
+    return mix(h ^ mix(seed));
+}
+
+static float power_of_two(int exponent) {
+    float value = 1;
+    for (; exponent > 0; --exponent) value *= 2;
+    for (; exponent < 0; ++exponent) value *= 0.5f;
+    return value;
+}
+
+/* Uniform in low..high. */
+static int64_t whole(uint64_t random, int64_t low, int64_t high) {
+    return low + (int64_t)((random >> 11) % (uint64_t)(high - low + 1));
+}
+
+/* Sum of four uniforms: mean 0, deviation 1.15 ONE, within 4 ONE. */
+static int64_t noise(uint64_t stream, uint64_t index) {
+    uint64_t a = mix(stream ^ (2 * index)), b = mix(stream ^ (2 * index + 1));
+    uint64_t mask = (1u << 20) - 1;
+    return (int64_t)((a & mask) + ((a >> 32) & mask) + (b & mask) + ((b >> 32) & mask)) - 4 * ONE;
+}
+
+static int ends_with(const char *name, const char *end) {
+    size_t a = strlen(name), b = strlen(end);
+    return a >= b && !strcmp(name + a - b, end);
+}
+
+static int begins_with(const char *name, const char *start) { return !strncmp(name, start, strlen(start)); }
+
+size_t hconv_tensor_elements(const hconv_tensor *t) {
+    size_t count = 1;
+    for (int i = 0; i < t->rank; ++i) count *= (size_t)t->extent[i];
+    return count;
+}
+
+/* Terms of one output that a weight tensor [(experts,) outputs, inputs, rows, columns] feeds. */
+static int64_t terms_of(const hconv_tensor *t) {
+    int64_t terms = 1;
+    for (int i = t->rank == 5 ? 2 : 1; i < t->rank; ++i) terms *= t->extent[i];
+    return terms;
+}
+
+const char *hconv_fill_inexact(const hconv_problem *p) {
+    if (p->variant == HCONV_VARIANT_octave && p->extra[HCONV_DIALECT] == HCONV_OCTAVE_FB && p->stride_h == 2 &&
+        (p->h % 4 || p->w % 4))
+        return "fb at stride 2 takes means over clipped 4 x 4 windows, of 3 rows or columns where 4 does not divide the size";
+    return NULL;
+}
+
+int hconv_fill_exact_activation(int32_t activation) { return activation <= HCONV_PRELU; }
+
+int hconv_fill_absent(const hconv_tensor *t, hconv_fill_kind kind, uint64_t seed) {
+    return t->optional && kind == HCONV_FILL_RANDOM && seed % 2;
+}
+
+/* Nonzero weights an output may have: products are up to 16 in units that the norm's scale (1/2 .. 4), the means of
+ * octave's pooling (1/16), odconv's three sigmoids (1/2 each) and its softmax (1/16) divide. */
+static int64_t exact_budget(const hconv_problem *p) {
+    int64_t budget = 1 << 19;
+    if (p->flags & HCONV_NORM) budget /= 8;
+    if (p->variant == HCONV_VARIANT_octave) budget /= 16;
+    if (p->variant == HCONV_VARIANT_odconv) budget /= 128;
+    return budget;
+}
+
+/* Experts with equal weight, the others with none: a power of two of at most 16, from a random place on. */
+static int is_hot(const hconv_problem *p, uint64_t seed, uint64_t expert) {
+    uint64_t stream = stream_of("hot", seed), experts = (uint64_t)p->extra[HCONV_EX], count = 1, start;
+    for (uint64_t more = stream % 5; more && 2 * count <= experts; --more) count *= 2;
+    start = mix(stream) % experts;
+    return (expert + experts - start) % experts < count;
+}
+
+/* One exact value; r: its random bits. Attention: fc and head weights are 0, so the logits are the head biases, 0 or 64
+ * (sigmoid = 1/2 or 1 in both float32 and double) and 0 or -200 (softmax), doubled because the temperature is 2. */
+static float exact_value(const hconv_problem *p, const hconv_tensor *t, uint64_t seed, uint64_t index, uint64_t r,
+                         int64_t budget) {
+    static const float eps = 1.0f / 1024, variance[] = {0.25f, 1, 4}, slopes[] = {0.25f, 0.5f, 2, -1};
+    const char *name = t->name;
+    if (t->role == HCONV_INPUT) return (float)whole(r, -4, 4);
+    if (ends_with(name, ".eps")) return eps;
+    if (ends_with(name, ".running_var")) return variance[r % 3] - eps;
+    if (ends_with(name, ".running_mean")) return (float)whole(r, -4, 4);
+    if (!strcmp(name, "temperature")) return 2;
+    if (!strcmp(name, "slope")) return t->optional ? 0.25f : slopes[r % 4];
+    if (ends_with(name, "_fc.weight") || ends_with(name, ".fc.weight")) return 0;
+    if (ends_with(name, "kernel_fc.bias")) return is_hot(p, seed, index) ? 0.0f : -400.0f;
+    if (ends_with(name, "_fc.bias")) return r % 2 ? 128.0f : 0.0f;
+    if (t->rank > 1) return whole(mix(r), 1, terms_of(t)) <= budget ? (float)whole(r, -4, 4) : 0.0f;
+    if (strstr(name, "bn") && ends_with(name, ".weight")) return (float)((r & 1) + 1) * (r & 2 ? 1.0f : -1.0f);
+    return (float)whole(r, -8, 8);
+}
+
+/* An exponent e with 2^e about 1 / sqrt(terms). */
+static int spread_of(int64_t terms) {
+    int e = 0;
+    for (; terms > 2; terms /= 4) --e;
+    return e;
+}
+
+static float random_value(const hconv_tensor *t, uint64_t stream, uint64_t index, uint64_t row) {
+    const char *name = t->name;
+    int64_t value = noise(stream, index), terms = terms_of(t);
+    uint64_t r = mix(stream ^ index);
+    int exponent = -19;
+    if (begins_with(name, "residual")) value = value / 2 + ONE / 2;
+    else if (t->role == HCONV_INPUT) value += noise(~stream, row) / 2 + ONE / 2;
+    else if (ends_with(name, ".eps")) value = ONE / 1000;
+    else if (ends_with(name, ".running_var")) value = whole(r, ONE / 2, 2 * ONE);
+    else if (ends_with(name, ".running_mean")) value /= 4;
+    else if (!strcmp(name, "temperature")) value = whole(r, ONE, 3 * ONE);
+    else if (!strcmp(name, "slope")) value = whole(r, ONE / 16, ONE / 2);
+    else if (strstr(name, "_fc.") || strstr(name, ".fc.")) exponent += t->rank > 1 ? spread_of(terms) : 0;
+    else if (t->rank > 1) {
+        int spread = spread_of(terms);
+        value += (int64_t)5 * ONE / 2 * ((int64_t)1 << -spread) / terms;
+        exponent += spread;
+    } else if (strstr(name, "bn") && ends_with(name, ".weight")) value = whole(r, ONE / 2, 3 * ONE / 2);
+    else value = value / 4 + ONE;
+    return (float)value * power_of_two(exponent);
+}
+
+/* Logical index (n c h w) of the element at place i of memory; row: its sample and channel. */
+static uint64_t logical(const hconv_problem *p, const hconv_tensor *t, uint64_t i, uint64_t *row) {
+    uint64_t channels = (uint64_t)t->extent[1], area = 1, n, c, at;
+    if (t->role != HCONV_INPUT) return i;
+    for (int d = 2; d < t->rank; ++d) area *= (uint64_t)t->extent[d];
+    n = i / (channels * area), c = i / area % channels, at = i % area;
+    if (t->rank == 4 && p->layout == HCONV_NHWC) c = i % channels, at = i / channels % area;
+    *row = n * channels + c;
+    return *row * area + at;
+}
+
+void hconv_fill(const hconv_problem *p, const hconv_tensor *t, hconv_fill_kind kind, uint64_t seed, float *to) {
+    uint64_t stream = stream_of(t->name, seed), row = 0;
+    size_t count = hconv_tensor_elements(t);
+    int64_t budget = exact_budget(p);
+    for (size_t i = 0; i < count; ++i) {
+        uint64_t index = logical(p, t, i, &row);
+        to[i] = kind == HCONV_FILL_EXACT ? exact_value(p, t, seed, index, mix(stream ^ index), budget)
+                                         : random_value(t, stream, index, row);
+    }
+}
