@@ -22,7 +22,7 @@ enum {
 #define HCONV_MAX_TENSORS 64
 #define HCONV_MAX_RANK 6
 
-/* A tensor by its dimensions' letters. Activations are "nchw", "nc" in that logical order whatever the layout word says;
+/* A tensor by its dimensions' letters. Activations are "nchw" in that logical order whatever the layout word says (linear: "wc");
  * standard parameters are in state_dict order and need no letters (""); kernel tensors have the letters layouts use. */
 typedef struct hconv_tensor {
     char name[48];

@@ -33,7 +33,7 @@ static void add_map(hconv_tensor_list *list, int role, const char *name, const h
                     int32_t w) {
     int64_t extent[2];
     extent[0] = p->n, extent[1] = c;
-    if (p->variant == HCONV_VARIANT_linear) hconv_tensor_add(list, role, name, "nc", 2, extent);
+    if (p->variant == HCONV_VARIANT_linear) hconv_tensor_add(list, role, name, "wc", 2, extent);
     else hconv_add_activation(list, role, name, p, c, h, w);
 }
 

@@ -1,0 +1,104 @@
+/* internal.h - what the runtime's files share: contexts, plans, the buffer a kernel takes, and the run a kernel calls back.
+ * SPDX-License-Identifier: MIT */
+#ifndef HCONV_INTERNAL_H
+#define HCONV_INTERNAL_H
+
+#include "variant.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HCONV_ALIGN 64
+#define HCONV_MAX_DIMS 8 /* physical dimensions of an argument */
+
+static inline size_t hconv_align_up(size_t bytes) { return (bytes + HCONV_ALIGN - 1) / HCONV_ALIGN * HCONV_ALIGN; }
+
+/* The memory layout of halide_buffer_t (HalideRuntime.h of Halide 21). */
+typedef struct hconv_dimension { int32_t min, extent, stride; uint32_t flags; } hconv_dimension;
+typedef struct hconv_buffer {
+    uint64_t device;
+    const void *device_interface;
+    uint8_t *host;
+    uint64_t flags;
+    struct { uint8_t code, bits; uint16_t lanes; } type;
+    int32_t dimensions;
+    hconv_dimension *dim;
+    void *padding;
+} hconv_buffer;
+
+typedef struct hconv_pool hconv_pool;
+
+struct hconv_context {
+    hconv_context_options options; /* alloc and free always set */
+    char isa[16];
+    const hconv_library **libraries;
+    int library_count;
+    uint64_t cpu_features;
+    hconv_pool *pool; /* NULL: serial, or the caller's parallel_for */
+};
+
+/* A kernel argument as the plan sees it: innermost dimension first. */
+typedef struct hconv_bound_argument {
+    int tensor; /* activations: index among the public tensors; parameters: among the kernel tensors */
+    int rank;
+    size_t offset; /* parameters: in the blob */
+    hconv_dimension dim[HCONV_MAX_DIMS];
+} hconv_bound_argument;
+
+struct hconv_plan {
+    const hconv_context *context;
+    const hconv_kernel *kernel;
+    hconv_problem problem;
+    char text[HCONV_PROBLEM_BYTES];
+    int tensor_count, input_count, output_count, parameter_count, kernel_tensor_count;
+    hconv_tensor *tensors, *kernel_tensors;
+    hconv_bound_argument *arguments;
+    size_t packed_bytes, root_bytes, slot_bytes; /* root and slot with their headers */
+};
+
+/* Memory of one worker: a stack of blocks in its part of the workspace. Passed to the kernel as user_context. */
+typedef struct hconv_worker {
+    struct hconv_run *run;
+    char *base;
+    size_t size, top;
+    struct hconv_block *last;
+    int inside_task;
+} hconv_worker;
+
+typedef struct hconv_run {
+    const hconv_plan *plan;
+    char *slots;
+    int worker_count;
+    int error; /* hconv_status of the first failure */
+} hconv_run_record;
+
+/* Physical dimensions of a tensor under a layout string, outermost first. */
+typedef struct hconv_physical_dimension { int letter; int64_t block, extent; } hconv_physical_dimension;
+/* block: 0 = the whole dimension, -1 = counts blocks, > 0 = inside of a block of that size. Returns the number, 0 if the
+ * string does not fit the tensor. */
+int hconv_layout_dimensions(const char *layout, const hconv_tensor *t, hconv_physical_dimension *out);
+
+int64_t hconv_size_evaluate(const int64_t *program, const hconv_plan *plan);
+uint64_t hconv_cpu_features(void);
+/* Can CUDA rows run here? Otherwise why not. */
+int hconv_cuda_usable(char *why, size_t why_bytes);
+
+void *hconv_context_alloc(const hconv_context *ctx, size_t bytes);
+void hconv_context_free(const hconv_context *ctx, void *ptr);
+void hconv_context_log(const hconv_context *ctx, int level, const char *message);
+
+hconv_pool *hconv_pool_create(int threads);
+void hconv_pool_destroy(hconv_pool *pool);
+/* Runs task(arg, 0..count-1) on the pool and the caller; serially when the pool is busy. */
+int hconv_pool_parallel_for(hconv_pool *pool, int count, int (*task)(void *arg, int i), void *arg);
+int hconv_pool_cores(void);
+
+void hconv_worker_init(hconv_worker *w, hconv_run_record *run, char *base, size_t size);
+/* The error is kept if it is the run's first. */
+void hconv_run_fail(hconv_run_record *run, hconv_status status);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,166 @@
+/* pack.c - standard parameters to the blob a kernel reads: the descriptor folds, layout strings re-order.
+ * SPDX-License-Identifier: MIT
+ * blob = header, then every parameter argument, 64-byte aligned, in its layout ("Ohwi16o": blocks of 16 of o inside). */
+#include "pack.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int hconv_layout_dimensions(const char *layout, const hconv_tensor *t, hconv_physical_dimension *out) {
+    int count = 0;
+    int64_t block[HCONV_MAX_RANK] = {0};
+    for (const char *at = layout; *at; ++at) {
+        int64_t size = 0;
+        while (*at >= '0' && *at <= '9' && size < 1 << 20) size = size * 10 + (*at++ - '0');
+        if (size) {
+            const char *found = *at ? strchr(t->letters, *at) : NULL;
+            if (!found) return 0;
+            block[found - t->letters] = size;
+        }
+        if (!*at) return 0;
+    }
+    for (const char *at = layout; *at; ++at) {
+        int64_t size = 0;
+        int upper;
+        const char *found;
+        while (*at >= '0' && *at <= '9') size = size * 10 + (*at++ - '0');
+        upper = *at >= 'A' && *at <= 'Z';
+        found = strchr(t->letters, upper ? *at + 32 : *at);
+        if (!found || count == HCONV_MAX_DIMS) return 0;
+        out[count].letter = (int)(found - t->letters);
+        out[count].block = size ? size : upper ? -1 : 0;
+        out[count].extent = t->extent[out[count].letter];
+        if (size) out[count].extent = size;
+        else if (upper && block[out[count].letter])
+            out[count].extent = (out[count].extent + block[out[count].letter] - 1) / block[out[count].letter];
+        else if (upper) return 0;
+        ++count;
+    }
+    return count;
+}
+
+/* Walks the physical dimensions in order; logical index = sum over its parts; outside the tensor = 0. */
+void hconv_pack_layout(const char *layout, const hconv_tensor *t, const float *from, float *to) {
+    hconv_physical_dimension dims[HCONV_MAX_DIMS];
+    int64_t index[HCONV_MAX_DIMS] = {0}, block[HCONV_MAX_RANK] = {0}, stride[HCONV_MAX_RANK];
+    int count = hconv_layout_dimensions(layout, t, dims);
+    for (int d = t->rank - 1; d >= 0; --d) stride[d] = d == t->rank - 1 ? 1 : stride[d + 1] * t->extent[d + 1];
+    for (int i = 0; i < count; ++i)
+        if (dims[i].block > 0) block[dims[i].letter] = dims[i].block;
+    for (;;) {
+        int64_t logical[HCONV_MAX_RANK] = {0}, offset = 0;
+        int inside = 1, d;
+        for (int i = 0; i < count; ++i)
+            logical[dims[i].letter] += dims[i].block == -1 ? index[i] * block[dims[i].letter] : index[i];
+        for (int i = 0; i < t->rank; ++i) {
+            inside &= logical[i] < t->extent[i];
+            offset += logical[i] * stride[i];
+        }
+        *to++ = inside ? from[offset] : 0.0f;
+        for (d = count - 1; d >= 0 && ++index[d] == dims[d].extent; --d) index[d] = 0;
+        if (d < 0) return;
+    }
+}
+
+static int64_t element_count(const hconv_tensor *t) {
+    int64_t count = 1;
+    for (int i = 0; i < t->rank; ++i) count *= t->extent[i];
+    return count;
+}
+
+static void put_shape(const hconv_tensor *t, char *text, size_t bytes) {
+    size_t used = 0;
+    text[0] = 0;
+    for (int i = 0; i < t->rank && used < bytes; ++i)
+        used += (size_t)snprintf(text + used, bytes - used, i ? ", %lld" : "%lld", (long long)t->extent[i]);
+}
+
+/* Every parameter found once, of the right size; given[] in tensor order. */
+static hconv_status match_parameters(const hconv_plan *plan, const hconv_parameter *params, int count, const float **given,
+                                     char *why, size_t why_bytes) {
+    char shape[96];
+    for (int i = 0; i < count; ++i) {
+        const hconv_tensor *t = NULL;
+        int k;
+        if (!params[i].name || !params[i].data) {
+            hconv_sentence(why, why_bytes, "parameter %d has no name or no data", i);
+            return HCONV_INVALID_ARGUMENT;
+        }
+        for (k = 0; k < plan->parameter_count; ++k) {
+            t = &plan->tensors[plan->input_count + k];
+            if (!strcmp(t->name, params[i].name)) break;
+        }
+        if (k == plan->parameter_count) {
+            hconv_sentence(why, why_bytes, "%s has no parameter '%.60s'; its first is '%s' (hconv show lists them)", plan->text,
+                           params[i].name, plan->parameter_count ? plan->tensors[plan->input_count].name : "none");
+            return HCONV_INVALID_ARGUMENT;
+        }
+        if (given[k]) {
+            hconv_sentence(why, why_bytes, "parameter '%s' is given twice", t->name);
+            return HCONV_INVALID_ARGUMENT;
+        }
+        if (params[i].bytes != (size_t)element_count(t) * sizeof(float)) {
+            put_shape(t, shape, sizeof shape);
+            hconv_sentence(why, why_bytes, "parameter '%s' has %llu bytes; its shape [%s] in float32 takes %llu", t->name,
+                           (unsigned long long)params[i].bytes, shape,
+                           (unsigned long long)element_count(t) * sizeof(float));
+            return HCONV_INVALID_ARGUMENT;
+        }
+        given[k] = (const float *)params[i].data;
+    }
+    for (int k = 0; k < plan->parameter_count; ++k) {
+        const hconv_tensor *t = &plan->tensors[plan->input_count + k];
+        if (given[k] || t->optional) continue;
+        put_shape(t, shape, sizeof shape);
+        hconv_sentence(why, why_bytes, "parameter '%s' [%s] is missing", t->name, shape);
+        return HCONV_INVALID_ARGUMENT;
+    }
+    return HCONV_OK;
+}
+
+hconv_status hconv_pack(const hconv_plan *plan, const hconv_parameter *params, int count, void *packed, size_t packed_bytes,
+                        char *why, size_t why_bytes) {
+    const float *given[HCONV_MAX_TENSORS] = {NULL};
+    float *dense[HCONV_MAX_TENSORS] = {NULL};
+    hconv_blob_header *header = (hconv_blob_header *)packed;
+    size_t floats = 0;
+    float *scratch;
+    hconv_status status;
+    if (!plan || !packed || count < 0 || (count && !params)) {
+        hconv_sentence(why, why_bytes, "hconv_pack needs a plan, the parameters and a place for the blob");
+        return HCONV_INVALID_ARGUMENT;
+    }
+    if (packed_bytes < plan->packed_bytes || (uintptr_t)packed % HCONV_ALIGN) {
+        hconv_sentence(why, why_bytes, "the blob needs %llu bytes, 64-byte aligned; %llu were given at %p",
+                       (unsigned long long)plan->packed_bytes, (unsigned long long)packed_bytes, packed);
+        return HCONV_INVALID_ARGUMENT;
+    }
+    status = match_parameters(plan, params, count, given, why, why_bytes);
+    if (status) return status;
+    for (int i = 0; i < plan->kernel_tensor_count; ++i) floats += (size_t)element_count(&plan->kernel_tensors[i]);
+    scratch = (float *)hconv_context_alloc(plan->context, floats * sizeof *scratch);
+    if (!scratch) {
+        hconv_sentence(why, why_bytes, "no memory to fold %llu bytes of parameters",
+                       (unsigned long long)(floats * sizeof *scratch));
+        return HCONV_OUT_OF_MEMORY;
+    }
+    floats = 0;
+    for (int i = 0; i < plan->kernel_tensor_count; ++i) {
+        dense[i] = scratch + floats;
+        floats += (size_t)element_count(&plan->kernel_tensors[i]);
+    }
+    hconv_variant_of(&plan->problem)->family->fold(&plan->problem, given, dense);
+    memset(packed, 0, plan->packed_bytes);
+    for (int a = 0; a < plan->kernel->argument_count; ++a) {
+        const hconv_argument *argument = &plan->kernel->arguments[a];
+        const hconv_bound_argument *bound = &plan->arguments[a];
+        if (argument->role != HCONV_PARAMETER) continue;
+        hconv_pack_layout(argument->layout, &plan->kernel_tensors[bound->tensor], dense[bound->tensor],
+                          (float *)(void *)((char *)packed + bound->offset));
+    }
+    hconv_context_free(plan->context, scratch);
+    header->magic = HCONV_BLOB_MAGIC;
+    header->hash = plan->kernel->hash;
+    header->bytes = plan->packed_bytes;
+    return HCONV_OK;
+}

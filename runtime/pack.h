@@ -1,0 +1,24 @@
+/* pack.h - the blob's header, and re-ordering by a layout string.
+ * SPDX-License-Identifier: MIT */
+#ifndef HCONV_PACK_H
+#define HCONV_PACK_H
+
+#include "internal.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HCONV_BLOB_MAGIC UINT64_C(0x31626f6c62766368) /* "hcvblob1" */
+
+typedef struct hconv_blob_header {
+    uint64_t magic, hash, bytes;
+} hconv_blob_header;
+
+/* from: dense in t's order; to: in the layout's order, 0 where a block reaches past the tensor. */
+void hconv_pack_layout(const char *layout, const hconv_tensor *t, const float *from, float *to);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,338 @@
+/* plan.c - choose a kernel for a problem and bind its sizes.
+ * SPDX-License-Identifier: MIT
+ * Choice among the rows whose problem matches and whose CPU features are there: highest level, then fewest open sizes, then
+ * table order. */
+#include "internal.h"
+#include "pack.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int64_t floor_div(int64_t a, int64_t b) { return b ? a / b - ((a % b != 0) && ((a < 0) != (b < 0))) : 0; }
+
+int64_t hconv_size_evaluate(const int64_t *program, const hconv_plan *plan) {
+    int64_t stack[HCONV_SIZE_DEPTH];
+    int top = 0;
+    if (!program) return 0;
+    for (; *program != HCONV_SIZE_END; program += 2) {
+        int64_t operand = program[1], a, b;
+        if (*program == HCONV_SIZE_CONST || *program == HCONV_SIZE_EXTENT) {
+            if (top == HCONV_SIZE_DEPTH) return -1;
+            stack[top++] = *program == HCONV_SIZE_CONST ? operand : plan->arguments[operand / 8].dim[operand % 8].extent;
+            continue;
+        }
+        if (*program == HCONV_SIZE_NOT) {
+            stack[top - 1] = !stack[top - 1];
+            continue;
+        }
+        if (*program == HCONV_SIZE_SELECT) {
+            top -= 2;
+            stack[top - 1] = stack[top - 1] ? stack[top] : stack[top + 1];
+            continue;
+        }
+        b = stack[--top], a = stack[top - 1];
+        switch (*program) {
+        case HCONV_SIZE_ADD: a = a + b; break;
+        case HCONV_SIZE_SUB: a = a - b; break;
+        case HCONV_SIZE_MUL: a = a * b; break;
+        case HCONV_SIZE_DIV: a = floor_div(a, b); break;
+        case HCONV_SIZE_MOD: a = b ? a - floor_div(a, b) * b : 0; break;
+        case HCONV_SIZE_MIN: a = a < b ? a : b; break;
+        case HCONV_SIZE_MAX: a = a > b ? a : b; break;
+        case HCONV_SIZE_EQ: a = a == b; break;
+        case HCONV_SIZE_LT: a = a < b; break;
+        case HCONV_SIZE_LE: a = a <= b; break;
+        case HCONV_SIZE_AND: a = a && b; break;
+        case HCONV_SIZE_OR: a = a || b; break;
+        default: return -1;
+        }
+        stack[top - 1] = a;
+    }
+    return top == 1 ? stack[0] : top ? -1 : 0;
+}
+
+static int same_problem(const hconv_problem *a, const hconv_problem *b) { return !memcmp(a, b, sizeof *a); }
+
+/* The row's problem, its open sizes filled in from p, means p. Returns the number of open sizes + 1; 0 = no. */
+static int row_matches(const hconv_kernel *k, const hconv_problem *p) {
+    hconv_problem row;
+    int open;
+    size_t name = strcspn(k->problem, "_");
+    if (strncmp(k->problem, hconv_variant_of(p)->name, name) != 0) return 0;
+    if (hconv_problem_parse(k->problem, &row, NULL, 0)) return 0;
+    open = (row.n == HCONV_OPEN) + (row.h == HCONV_OPEN) + (row.w == HCONV_OPEN);
+    if (row.n == HCONV_OPEN) row.n = p->n;
+    if (row.h == HCONV_OPEN) row.h = p->h;
+    if (row.w == HCONV_OPEN) row.w = p->w;
+    if (hconv_problem_complete(&row, NULL, 0)) return 0;
+    return same_problem(&row, p) ? open + 1 : 0;
+}
+
+typedef struct choice {
+    const hconv_kernel *kernel;
+    int open;
+    int rows, matching;        /* seen, and matching the problem whatever the CPU */
+    const hconv_kernel *other; /* matches, but does not run here; or the nearest by problem string */
+    int other_distance;
+    const char *other_reason;
+} choice;
+
+/* Length of what two problem strings share at the start: a cheap measure of nearness. */
+static int shared(const char *a, const char *b) {
+    int i = 0;
+    while (a[i] && a[i] == b[i]) ++i;
+    return i;
+}
+
+static void consider(choice *c, const hconv_context *ctx, const hconv_kernel *k, const hconv_problem *p, const char *text,
+                     char *reason, size_t reason_bytes) {
+    int open = row_matches(k, p);
+    ++c->rows;
+    if (!open) {
+        int near = shared(k->problem, text);
+        if (!c->matching && near > c->other_distance) c->other = k, c->other_distance = near;
+        return;
+    }
+    ++c->matching;
+    if (ctx->isa[0] && strcmp(ctx->isa, k->isa) != 0) {
+        c->other = k, c->other_reason = "the context's isa excludes it";
+    } else if (k->cpu_features & HCONV_DEVICE_CUDA) {
+        c->other = k;
+        if (!hconv_cuda_usable(reason, reason_bytes)) c->other_reason = reason;
+    } else if ((k->cpu_features & ctx->cpu_features) != k->cpu_features) {
+        c->other = k, c->other_reason = "this CPU lacks it";
+    } else if (!c->kernel || k->level > c->kernel->level || (k->level == c->kernel->level && open < c->open)) {
+        c->kernel = k, c->open = open;
+    }
+}
+
+static hconv_status refuse(const choice *c, const char *text, char *why, size_t why_bytes) {
+    if (!c->rows)
+        hconv_sentence(why, why_bytes, "no kernel for %s: no library was added to the context", text);
+    else if (c->matching)
+        hconv_sentence(why, why_bytes, "no kernel for %s runs here: %s needs %s, but %s", text, c->other->symbol,
+                       c->other->isa, c->other_reason);
+    else
+        hconv_sentence(why, why_bytes, "no kernel for %s: %d kernels linked, nearest: %s; emit one with: hconv emit %s", text,
+                       c->rows, c->other ? c->other->problem : "none", text);
+    return HCONV_UNSUPPORTED;
+}
+
+static int find_tensor(const hconv_tensor *tensors, int count, int role, const char *name) {
+    for (int i = 0; i < count; ++i)
+        if (tensors[i].role == role && !strcmp(tensors[i].name, name)) return i;
+    return -1;
+}
+
+/* Halide's dimensions are c, x, y, n in that order, those the layout has; one that the tensor lacks has extent 1 (linear:
+ * "wc" under "nhwc", the rows of x are the pixels of one image). */
+static int bind_activation(const hconv_argument *a, const hconv_tensor *t, hconv_bound_argument *b) {
+    int64_t stride = 1, elements = 1;
+    b->rank = (int)strlen(a->layout);
+    if (b->rank > 4) return 0;
+    for (int i = b->rank - 1; i >= 0; --i) {
+        const char *found = strchr(t->letters, a->layout[i]);
+        int d = 0;
+        for (const char *at = "cwhn"; *at && *at != a->layout[i]; ++at) d += strchr(a->layout, *at) != NULL;
+        b->dim[d].extent = found ? (int32_t)t->extent[found - t->letters] : 1;
+        b->dim[d].stride = (int32_t)stride;
+        stride *= b->dim[d].extent;
+    }
+    for (int i = 0; i < t->rank; ++i) elements *= t->extent[i];
+    return elements == stride;
+}
+
+static int bind_parameter(const hconv_argument *a, const hconv_tensor *t, hconv_bound_argument *b, size_t *offset) {
+    hconv_physical_dimension dims[HCONV_MAX_DIMS];
+    int64_t stride = 1;
+    b->rank = hconv_layout_dimensions(a->layout, t, dims);
+    for (int i = 0; i < b->rank; ++i) {
+        b->dim[i].extent = (int32_t)dims[b->rank - 1 - i].extent;
+        b->dim[i].stride = (int32_t)stride;
+        stride *= dims[b->rank - 1 - i].extent;
+    }
+    b->offset = *offset;
+    *offset += hconv_align_up((size_t)stride * sizeof(float));
+    return b->rank > 0 && stride < (1 << 29);
+}
+
+static hconv_status bind(hconv_plan *plan, char *why, size_t why_bytes) {
+    const hconv_kernel *k = plan->kernel;
+    int64_t root, slot;
+    int workers = plan->context->options.num_threads;
+    plan->packed_bytes = hconv_align_up(sizeof(hconv_blob_header));
+    for (int a = 0; a < k->argument_count; ++a) {
+        const hconv_argument *argument = &k->arguments[a];
+        hconv_bound_argument *b = &plan->arguments[a];
+        int parameter = argument->role == HCONV_PARAMETER, fits;
+        const hconv_tensor *from = parameter ? plan->kernel_tensors : plan->tensors;
+        b->tensor = find_tensor(from, parameter ? plan->kernel_tensor_count : plan->tensor_count, argument->role,
+                                argument->name);
+        fits = b->tensor >= 0 && (parameter ? bind_parameter(argument, &from[b->tensor], b, &plan->packed_bytes)
+                                            : bind_activation(argument, &from[b->tensor], b));
+        if (!fits) {
+            hconv_sentence(why, why_bytes, "kernel %s has an argument '%s' (%s) that %s does not: emit it again with this "
+                           "version of hconv", k->symbol, argument->name, argument->layout, plan->text);
+            return HCONV_ABI_MISMATCH;
+        }
+    }
+    root = hconv_size_evaluate(k->root_bytes, plan);
+    slot = hconv_size_evaluate(k->slot_bytes, plan);
+    if (root < 0 || slot < 0 || root > (INT64_C(1) << 40) || slot > (INT64_C(1) << 40) / workers) {
+        hconv_sentence(why, why_bytes, "%s needs more workspace than can be addressed", plan->text);
+        return HCONV_UNSUPPORTED;
+    }
+    plan->root_bytes = HCONV_ALIGN + hconv_align_up((size_t)root);
+    plan->slot_bytes = HCONV_ALIGN + hconv_align_up((size_t)slot);
+    return HCONV_OK;
+}
+
+/* One allocation: the plan, then its tensors and arguments. */
+static hconv_plan *allocate(const hconv_context *ctx, const hconv_tensor_list *tensors,
+                            const hconv_tensor_list *kernel_tensors, int argument_count) {
+    size_t head = hconv_align_up(sizeof(hconv_plan));
+    size_t lists = (size_t)(tensors->count + kernel_tensors->count) * sizeof(hconv_tensor);
+    char *memory = (char *)hconv_context_alloc(ctx, head + hconv_align_up(lists) +
+                                                        (size_t)argument_count * sizeof(hconv_bound_argument));
+    hconv_plan *plan = (hconv_plan *)(void *)memory;
+    if (!memory) return NULL;
+    memset(memory, 0, head + hconv_align_up(lists) + (size_t)argument_count * sizeof(hconv_bound_argument));
+    plan->context = ctx;
+    plan->tensors = (hconv_tensor *)(void *)(memory + head);
+    plan->kernel_tensors = plan->tensors + tensors->count;
+    plan->arguments = (hconv_bound_argument *)(void *)(memory + head + hconv_align_up(lists));
+    plan->tensor_count = tensors->count;
+    plan->kernel_tensor_count = kernel_tensors->count;
+    memcpy(plan->tensors, tensors->at, (size_t)tensors->count * sizeof(hconv_tensor));
+    memcpy(plan->kernel_tensors, kernel_tensors->at, (size_t)kernel_tensors->count * sizeof(hconv_tensor));
+    for (int i = 0; i < tensors->count; ++i) {
+        plan->input_count += tensors->at[i].role == HCONV_INPUT;
+        plan->parameter_count += tensors->at[i].role == HCONV_PARAMETER;
+        plan->output_count += tensors->at[i].role == HCONV_OUTPUT;
+    }
+    return plan;
+}
+
+static hconv_status check_least_sizes(const hconv_plan *plan, char *why, size_t why_bytes) {
+    const hconv_kernel *k = plan->kernel;
+    for (int i = 0; i < plan->tensor_count; ++i) {
+        const hconv_tensor *t = &plan->tensors[i];
+        if (t->role != HCONV_OUTPUT || t->rank < 4) continue;
+        if (t->extent[2] < k->min_h || t->extent[3] < k->min_w) {
+            hconv_sentence(why, why_bytes, "kernel %s needs an output of at least %dx%d; %s has %lldx%lld", k->symbol,
+                           (int)k->min_h, (int)k->min_w, plan->text, (long long)t->extent[2], (long long)t->extent[3]);
+            return HCONV_UNSUPPORTED;
+        }
+    }
+    return HCONV_OK;
+}
+
+hconv_status hconv_plan_create(const hconv_context *ctx, const hconv_problem *given, hconv_plan **out, char *why,
+                               size_t why_bytes) {
+    hconv_problem p;
+    hconv_tensor_list tensors, kernel_tensors;
+    char text[HCONV_PROBLEM_BYTES], reason[HCONV_WHY_BYTES];
+    choice c;
+    hconv_plan *plan;
+    hconv_status status;
+    if (out) *out = NULL;
+    if (!ctx || !given || !out || given->struct_size != sizeof *given) {
+        hconv_sentence(why, why_bytes, "hconv_plan_create needs a context, a problem with its struct_size set, and a place for "
+                       "the plan");
+        return HCONV_INVALID_ARGUMENT;
+    }
+    p = *given;
+    status = hconv_problem_complete(&p, why, why_bytes);
+    if (status) return status;
+    if (hconv_problem_format(&p, text, sizeof text)) return HCONV_INVALID_ARGUMENT;
+    if (p.n == HCONV_OPEN || p.h == HCONV_OPEN || p.w == HCONV_OPEN) {
+        hconv_sentence(why, why_bytes, "%s: a plan needs every size; set n, h and w", text);
+        return HCONV_INVALID_ARGUMENT;
+    }
+    memset(&c, 0, sizeof c);
+    for (int l = 0; l < ctx->library_count; ++l)
+        for (uint32_t k = 0; k < ctx->libraries[l]->kernel_count; ++k)
+            consider(&c, ctx, &ctx->libraries[l]->kernels[k], &p, text, reason, sizeof reason);
+    if (!c.kernel) return refuse(&c, text, why, why_bytes);
+    hconv_variant_of(&p)->family->tensors(&p, &tensors);
+    hconv_variant_of(&p)->family->kernel_tensors(&p, &kernel_tensors);
+    plan = allocate(ctx, &tensors, &kernel_tensors, c.kernel->argument_count);
+    if (!plan) {
+        hconv_sentence(why, why_bytes, "no memory for a plan of %s", text);
+        return HCONV_OUT_OF_MEMORY;
+    }
+    plan->kernel = c.kernel;
+    plan->problem = p;
+    memcpy(plan->text, text, sizeof text);
+    status = bind(plan, why, why_bytes);
+    if (!status) status = check_least_sizes(plan, why, why_bytes);
+    if (status) hconv_plan_destroy(plan);
+    else *out = plan;
+    return status;
+}
+
+void hconv_plan_destroy(hconv_plan *plan) {
+    if (plan) hconv_context_free(plan->context, plan);
+}
+
+static double activation_bytes(const hconv_plan *plan) {
+    double bytes = (double)plan->packed_bytes;
+    for (int i = 0; i < plan->tensor_count; ++i) {
+        double size = sizeof(float);
+        if (plan->tensors[i].role == HCONV_PARAMETER) continue;
+        for (int d = 0; d < plan->tensors[i].rank; ++d) size *= (double)plan->tensors[i].extent[d];
+        bytes += size;
+    }
+    return bytes;
+}
+
+hconv_status hconv_plan_describe(const hconv_plan *plan, hconv_plan_info *out) {
+    hconv_plan_info info;
+    if (!plan || !out || out->struct_size != sizeof info) return HCONV_INVALID_ARGUMENT;
+    memset(&info, 0, sizeof info);
+    info.struct_size = sizeof info;
+    info.tensor_count = plan->tensor_count;
+    info.kernel = plan->kernel->symbol;
+    info.problem = plan->kernel->problem;
+    info.target = plan->kernel->target;
+    info.schedule = plan->kernel->schedule;
+    info.workspace_bytes = plan->root_bytes + (size_t)plan->context->options.num_threads * plan->slot_bytes;
+    info.packed_bytes = plan->packed_bytes;
+    info.flops = 2 * hconv_variant_of(&plan->problem)->family->multiply_adds(&plan->problem);
+    info.bytes_moved = activation_bytes(plan);
+    *out = info;
+    return HCONV_OK;
+}
+
+hconv_status hconv_plan_tensor(const hconv_plan *plan, int index, hconv_tensor_info *out) {
+    hconv_tensor_info info;
+    const hconv_tensor *t;
+    static const char *const nhwc = "nhwc";
+    int64_t stride = 1;
+    if (!plan || !out || out->struct_size != sizeof info || index < 0 || index >= plan->tensor_count)
+        return HCONV_INVALID_ARGUMENT;
+    t = &plan->tensors[index];
+    memset(&info, 0, sizeof info);
+    info.struct_size = sizeof info;
+    info.name = t->name;
+    info.role = t->role;
+    info.dtype = HCONV_F32;
+    info.rank = t->rank;
+    info.optional = t->optional;
+    info.default_value = t->default_value;
+    for (int i = 0, at = 0; i < t->rank; ++i) {
+        if (t->role == HCONV_PARAMETER || plan->problem.layout == HCONV_NCHW) {
+            info.extent[i] = t->extent[i];
+            continue;
+        }
+        while (!strchr(t->letters, nhwc[at])) ++at;
+        info.extent[i] = t->extent[strchr(t->letters, nhwc[at++]) - t->letters];
+    }
+    for (int i = t->rank - 1; i >= 0; --i) {
+        info.stride[i] = stride;
+        stride *= info.extent[i];
+    }
+    info.bytes = (size_t)stride * sizeof(float);
+    *out = info;
+    return HCONV_OK;
+}

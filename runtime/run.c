@@ -1,0 +1,114 @@
+/* run.c - check a call, build the buffers, call the kernel.
+ * SPDX-License-Identifier: MIT
+ * workspace = [worker 0's root][slot 0] .. [slot num_threads - 1]; every part begins with an hconv_worker. */
+#include "internal.h"
+#include "pack.h"
+
+#include <string.h>
+
+typedef char worker_fits_in_header[sizeof(hconv_worker) <= HCONV_ALIGN ? 1 : -1];
+
+static size_t tensor_bytes(const hconv_tensor *t) {
+    size_t bytes = sizeof(float);
+    for (int i = 0; i < t->rank; ++i) bytes *= (size_t)t->extent[i];
+    return bytes;
+}
+
+static int overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
+    uintptr_t x = (uintptr_t)a, y = (uintptr_t)b;
+    return x < y + b_bytes && y < x + a_bytes;
+}
+
+static hconv_status refuse(const hconv_plan *plan, const char *sentence) {
+    hconv_context_log(plan->context, 2, sentence);
+    return HCONV_INVALID_ARGUMENT;
+}
+
+static hconv_status check_tensors(const hconv_plan *plan, const hconv_run_args *args) {
+    const hconv_tensor *inputs = plan->tensors;
+    const hconv_tensor *outputs = plan->tensors + plan->tensor_count - plan->output_count;
+    for (int i = 0; i < args->input_count; ++i)
+        if (!args->inputs[i] || (uintptr_t)args->inputs[i] % sizeof(float))
+            return refuse(plan, "hconv_run: an input is NULL or not 4-byte aligned");
+    for (int o = 0; o < args->output_count; ++o) {
+        size_t bytes = tensor_bytes(&outputs[o]);
+        if (!args->outputs[o] || (uintptr_t)args->outputs[o] % sizeof(float))
+            return refuse(plan, "hconv_run: an output is NULL or not 4-byte aligned");
+        for (int i = 0; i < args->input_count; ++i)
+            if (overlap(args->outputs[o], bytes, args->inputs[i], tensor_bytes(&inputs[i])))
+                return refuse(plan, "hconv_run: an output overlaps an input");
+        for (int other = 0; other < o; ++other)
+            if (overlap(args->outputs[o], bytes, args->outputs[other], tensor_bytes(&outputs[other])))
+                return refuse(plan, "hconv_run: two outputs overlap");
+    }
+    return HCONV_OK;
+}
+
+static hconv_status check_args(const hconv_plan *plan, const hconv_run_args *args, size_t workspace_bytes) {
+    const hconv_blob_header *header;
+    if (args->struct_size != sizeof *args) return refuse(plan, "hconv_run_args.struct_size is not sizeof(hconv_run_args)");
+    if (args->input_count != plan->input_count || args->output_count != plan->output_count || !args->inputs ||
+        !args->outputs)
+        return refuse(plan, "hconv_run: the numbers of inputs and outputs must be the plan's");
+    if (!args->packed || (uintptr_t)args->packed % HCONV_ALIGN)
+        return refuse(plan, "hconv_run: packed is NULL or not 64-byte aligned");
+    header = (const hconv_blob_header *)args->packed;
+    if (header->magic != HCONV_BLOB_MAGIC || header->hash != plan->kernel->hash || header->bytes != plan->packed_bytes)
+        return refuse(plan, "hconv_run: packed was not made by hconv_pack for this plan's kernel");
+    if (args->workspace && (args->workspace_bytes < workspace_bytes || (uintptr_t)args->workspace % HCONV_ALIGN))
+        return refuse(plan, "hconv_run: the workspace is smaller than workspace_bytes or not 64-byte aligned");
+    return check_tensors(plan, args);
+}
+
+/* Which of the call's pointers an argument is. */
+static void *host_of(const hconv_plan *plan, const hconv_run_args *args, int a) {
+    const hconv_bound_argument *b = &plan->arguments[a];
+    switch (plan->kernel->arguments[a].role) {
+    case HCONV_INPUT: return (void *)(uintptr_t)args->inputs[b->tensor];
+    case HCONV_OUTPUT: return args->outputs[b->tensor - (plan->tensor_count - plan->output_count)];
+    default: return (char *)(uintptr_t)args->packed + b->offset;
+    }
+}
+
+static int call_kernel(const hconv_plan *plan, const hconv_run_args *args, hconv_worker *root) {
+    hconv_buffer buffers[HCONV_MAX_TENSORS];
+    void *pointers[HCONV_MAX_TENSORS + 1];
+    memset(buffers, 0, (size_t)plan->kernel->argument_count * sizeof *buffers);
+    pointers[0] = &root;
+    for (int a = 0; a < plan->kernel->argument_count; ++a) {
+        buffers[a].host = (uint8_t *)host_of(plan, args, a);
+        buffers[a].type.code = 2; /* float */
+        buffers[a].type.bits = 32;
+        buffers[a].type.lanes = 1;
+        buffers[a].dimensions = plan->arguments[a].rank;
+        buffers[a].dim = (hconv_dimension *)(uintptr_t)plan->arguments[a].dim;
+        pointers[a + 1] = &buffers[a];
+    }
+    return plan->kernel->call(pointers);
+}
+
+hconv_status hconv_run(const hconv_plan *plan, const hconv_run_args *args) {
+    const hconv_context *ctx;
+    hconv_run_record run;
+    char *workspace;
+    size_t workspace_bytes;
+    hconv_status status;
+    int failed;
+    if (!plan || !args) return HCONV_INVALID_ARGUMENT;
+    ctx = plan->context;
+    workspace_bytes = plan->root_bytes + (size_t)ctx->options.num_threads * plan->slot_bytes;
+    status = check_args(plan, args, workspace_bytes);
+    if (status) return status;
+    workspace = (char *)args->workspace;
+    if (!workspace) workspace = (char *)hconv_context_alloc(ctx, workspace_bytes);
+    if (!workspace) return HCONV_OUT_OF_MEMORY;
+    run.plan = plan;
+    run.slots = workspace + plan->root_bytes;
+    run.worker_count = ctx->options.num_threads;
+    run.error = HCONV_OK;
+    hconv_worker_init((hconv_worker *)(void *)workspace, &run, workspace + HCONV_ALIGN, plan->root_bytes - HCONV_ALIGN);
+    failed = call_kernel(plan, args, (hconv_worker *)(void *)workspace);
+    if (!args->workspace) hconv_context_free(ctx, workspace);
+    if (run.error) return (hconv_status)run.error;
+    return failed ? HCONV_INTERNAL : HCONV_OK;
+}
