@@ -1,0 +1,19 @@
+# The words people type. SPDX-License-Identifier: MIT
+# PRESET=dev|release|ci|asan chooses the build, HCONV_ENV another folder for the environment.
+.PHONY: help demo test test-full goldens bench build clean
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+demo: ## compile the face detector's layers, link them into a C program, find a face in a photo
+	@scripts/build.sh hconv && examples/face_detect/demo.sh
+test: ## build and run all tests (smoke lists)
+	@scripts/test.sh
+test-full: ## the same over the full problem lists
+	@HCONV_FULL=1 scripts/test.sh
+goldens: ## run every case below HCONV_GOLDENS (default: tests/goldens) through the public API
+	@scripts/build.sh && tests/goldens.sh
+bench: ## measure the layers of real networks on this machine
+	@scripts/build.sh hconv && scripts/bench.sh
+build: ## the command and all tests, without running them
+	@scripts/build.sh
+clean: ## remove what was built; keeps .env/
+	@rm -rf build out

@@ -1,0 +1,15 @@
+# Script: writes OUTPUT, a C++ source with the bytes of FILES (relative to FOLDER), see tools/embedded.h.
+# SPDX-License-Identifier: MIT
+set(text "#include \"tools/embedded.h\"\n\n")
+set(rows "")
+set(count 0)
+foreach(file IN LISTS FILES)
+    file(READ ${FOLDER}/${file} bytes HEX)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${bytes}")
+    string(APPEND text "static const char file_${count}[] = {${bytes}0};\n")
+    string(APPEND rows "    {\"${file}\", file_${count}, file_${count} + sizeof file_${count} - 1},\n")
+    math(EXPR count "${count} + 1")
+endforeach()
+string(APPEND text "\nconst EmbeddedFile hconv_embedded_files[] = {\n${rows}};\n")
+string(APPEND text "const int hconv_embedded_file_count = ${count};\n")
+file(WRITE ${OUTPUT} "${text}")
