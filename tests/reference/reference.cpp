@@ -1,0 +1,125 @@
+// reference.cpp - checks a request, hands it to its family, and compares what kernels return.
+// SPDX-License-Identifier: MIT
+#include "reference.h"
+
+#include "families.h"
+
+#include <limits>
+#include <sstream>
+#include <stdexcept>
+
+namespace hconv::reference {
+
+static const Family *const kFamilies[HCONV_VARIANT_COUNT] = {
+#define HCONV_VARIANT(name, family, keys, words, about) &families::family,
+#include "variants.def"
+#undef HCONV_VARIANT
+};
+
+template <class Shape> static std::string text_of(const Shape &shape) {
+    std::string s = "[";
+    for (size_t k = 0; k < shape.size(); ++k) s += (k ? ", " : "") + std::to_string(shape[k]);
+    return s + "]";
+}
+
+static std::vector<int64_t> public_shape(const hconv_problem &p, const hconv_tensor &t) {
+    std::vector<int64_t> shape(t.extent, t.extent + t.rank);
+    bool activation = t.role != HCONV_PARAMETER;
+    if (activation && t.rank == 4 && p.layout == HCONV_NHWC) shape = {shape[0], shape[2], shape[3], shape[1]};
+    return shape;
+}
+
+static void check_tensors(const Request &r) {
+    size_t known = 0;
+    for (int k = 0; k < r.list.count; ++k) {
+        const hconv_tensor &t = r.list.at[k];
+        auto found = r.tensors.find(t.name);
+        if (t.role == HCONV_OUTPUT) continue;
+        if (found == r.tensors.end()) {
+            if (t.optional) continue;
+            throw std::runtime_error(std::string("tensor ") + t.name + " is missing: the reference needs it");
+        }
+        ++known;
+        std::vector<int64_t> shape = public_shape(r.p, t);
+        if (found->second.shape != shape || !found->second.data)
+            throw std::runtime_error(std::string("tensor ") + t.name + " has shape " + text_of(found->second.shape) +
+                                     "; the problem wants " + text_of(shape));
+    }
+    if (known == r.tensors.size()) return;
+    for (const auto &[name, view] : r.tensors) {
+        bool listed = false;
+        for (int k = 0; k < r.list.count; ++k) listed |= r.list.at[k].role != HCONV_OUTPUT && name == r.list.at[k].name;
+        if (!listed) throw std::runtime_error("tensor " + name + " is given, but the problem has no such tensor");
+    }
+}
+
+std::vector<Output> compute(const hconv_problem &p, const std::map<std::string, View> &tensors, int64_t limit) {
+    Request r{p, tensors, {}, limit};
+    char why[HCONV_WHY_BYTES] = "";
+    if (hconv_problem_complete(&r.p, why, sizeof why)) throw std::runtime_error(why);
+    if (r.p.n == HCONV_OPEN || r.p.h == HCONV_OPEN || r.p.w == HCONV_OPEN)
+        throw std::runtime_error("the reference needs n, h and w: give the problem the sizes of the data");
+    hconv_variant_of(&r.p)->family->tensors(&r.p, &r.list);
+    check_tensors(r);
+    return kFamilies[r.p.variant]->compute(r);
+}
+
+bool exact_activation(const hconv_problem &p) {
+    switch (p.activation) {
+    case HCONV_LINEAR:
+    case HCONV_RELU:
+    case HCONV_RELU6:
+    case HCONV_LEAKY:
+    case HCONV_PRELU: return kFamilies[p.variant]->exact(p);
+    default: return false;
+    }
+}
+
+static std::string place(const Output &want, int64_t index) {
+    std::vector<int64_t> at(want.shape.size());
+    for (size_t k = at.size(); k-- > 0; index /= want.shape[k]) at[k] = index % want.shape[k];
+    return want.name + text_of(at);
+}
+
+// allowed(i): how far element i may be off.
+template <class Allowed> static Comparison compare(const Output &want, const float *got, const char *rule, Allowed allowed) {
+    Comparison c{true, 0, 0, -1, -1, 0, 0, ""};
+    for (size_t i = 0; i < want.value.size(); ++i) {
+        if (want.bound[i] == std::numeric_limits<double>::infinity()) continue;
+        double error = std::fabs(got[i] - want.value[i]), limit = allowed(i);
+        double ratio = error == 0 ? 0 : std::isfinite(error) && limit > 0 ? error / limit : HUGE_VAL;
+        if (!(error <= limit)) ++c.bad;
+        if (ratio > c.worst_ratio) c.worst_ratio = ratio, c.worst_index = int64_t(i);
+        if (!(error <= c.max_error)) c.max_error = std::isfinite(error) ? error : HUGE_VAL;
+        c.max_value = std::max(c.max_value, std::fabs(want.value[i]));
+        ++c.compared;
+    }
+    c.equal = c.bad == 0;
+    std::ostringstream s;
+    s.precision(9);
+    s << want.name << ": " << c.compared - c.bad << " of " << c.compared << " elements " << rule;
+    if (c.worst_index >= 0) {
+        s << "; worst " << place(want, c.worst_index) << " = " << got[c.worst_index] << ", reference "
+          << want.value[c.worst_index];
+        s.precision(3);
+        if (allowed(c.worst_index) > 0) s << " +- " << allowed(c.worst_index) << " (" << c.worst_ratio << " of it)";
+    }
+    c.sentence = s.str();
+    return c;
+}
+
+Comparison compare_exact(const Output &want, const float *got) {
+    return compare(want, got, "equal", [](size_t) { return 0.0; });
+}
+
+Comparison compare_bound(const Output &want, const float *got) {
+    return compare(want, got, "within the rounding bound", [&](size_t i) { return want.bound[i]; });
+}
+
+Comparison compare_relative(const Output &want, const float *got, double tolerance) {
+    double most = 0;
+    for (double v : want.value) most = std::max(most, std::fabs(v));
+    return compare(want, got, "within the tolerance", [&](size_t) { return tolerance * most; });
+}
+
+} // namespace hconv::reference
