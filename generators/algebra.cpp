@@ -1,0 +1,69 @@
+// algebra.cpp - see algebra.h.
+// SPDX-License-Identifier: MIT
+#include "generators/algebra.h"
+
+#include <cmath>
+#include <stdexcept>
+
+namespace hconv {
+
+using namespace Halide;
+
+Expr inside_or_zero(const Expr &x, const Expr &y, const Expr &w, const Expr &h,
+                    const std::function<Expr(Expr, Expr)> &value) {
+    return select(x >= 0 && x < w && y >= 0 && y < h, value(clamp(x, 0, w - 1), clamp(y, 0, h - 1)), 0.0f);
+}
+
+Expr group_start(const Expr &co, int inputs, int outputs, int groups) {
+    if (groups == 1) return 0;
+    int in = inputs / groups, out = outputs / groups;
+    Expr group = out == 1 ? co : co / out;
+    return in == 1 ? group : group * in;
+}
+
+// exp's argument is clamped where float32 would overflow: infinities are not assumed to work.
+static Expr safe_exp(const Expr &v) { return exp(clamp(v, -87.0f, 87.0f)); }
+
+Expr sigmoid(const Expr &v) { return 1.0f / (1.0f + safe_exp(-v)); }
+
+// (1 - e) / (1 + e), e = exp(-2 |v|), with v's sign.
+static Expr tanh_by_exp(const Expr &v) {
+    Expr e = safe_exp(-2.0f * abs(v));
+    Expr t = (1.0f - e) / (1.0f + e);
+    return select(v < 0.0f, -t, t);
+}
+
+Expr activation(const Problem &p, const Tensors &t, const Expr &v, const Expr &c) {
+    const float root_half = 0.70710678118654752440f, root_2_over_pi = 0.79788456080286535588f;
+    switch (p.activation) {
+    case HCONV_LINEAR: return v;
+    case HCONV_RELU: return max(v, 0.0f);
+    case HCONV_RELU6: return clamp(v, 0.0f, 6.0f);
+    case HCONV_LEAKY: return select(v > 0.0f, v, v * t.parameter("slope", {0}));
+    case HCONV_PRELU: return select(v > 0.0f, v, v * t.parameter("slope", {c}));
+    case HCONV_SILU: return v * sigmoid(v);
+    case HCONV_HARDSWISH: return v * clamp(v + 3.0f, 0.0f, 6.0f) * (1.0f / 6.0f);
+    case HCONV_HARDSIGMOID: return clamp(v + 3.0f, 0.0f, 6.0f) * (1.0f / 6.0f);
+    case HCONV_GELU: return 0.5f * v * (1.0f + erf(v * root_half));
+    case HCONV_GELUTANH: return 0.5f * v * (1.0f + tanh_by_exp(root_2_over_pi * (v + 0.044715f * v * v * v)));
+    case HCONV_SIGMOID: return sigmoid(v);
+    case HCONV_TANH: return tanh_by_exp(v);
+    default: throw std::logic_error("an activation without a formula");
+    }
+}
+
+// total = max((ceil(size / stride) - 1) stride + (window - 1) dilation + 1 - size, 0), the smaller half first.
+static Expr tfsame_before(const Expr &size, int window, int stride, int dilation) {
+    Expr out = (size + (stride - 1)) / stride;
+    return max((out - 1) * stride + (window - 1) * dilation + 1 - size, 0) / 2;
+}
+
+Expr pad_top(const Problem &p, const Expr &h) {
+    return p.same == HCONV_PAD_TFSAME ? tfsame_before(h, p.kh, p.stride_h, p.dilation_h) : Expr(p.pad_top);
+}
+
+Expr pad_left(const Problem &p, const Expr &w) {
+    return p.same == HCONV_PAD_TFSAME ? tfsame_before(w, p.kw, p.stride_w, p.dilation_w) : Expr(p.pad_left);
+}
+
+}  // namespace hconv

@@ -1,0 +1,27 @@
+// algebra.h - maths that variants share: zero padding, the channels of a group, activations, the multiply-accumulate.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "generators/problem.h"
+#include "generators/tensors.h"
+
+namespace hconv {
+
+// v inside [0, w) x [0, h), 0 outside; value(x, y) is only asked for clamped coordinates.
+Halide::Expr inside_or_zero(const Halide::Expr &x, const Halide::Expr &y, const Halide::Expr &w, const Halide::Expr &h,
+                            const std::function<Halide::Expr(Halide::Expr, Halide::Expr)> &value);
+
+// First input channel of co's group: (co / (outputs / groups)) * (inputs / groups).
+Halide::Expr group_start(const Halide::Expr &co, int inputs, int outputs, int groups);
+
+// 1 / (1 + exp(-v)).
+Halide::Expr sigmoid(const Halide::Expr &v);
+
+// The problem's activation of v; c: the output channel, for prelu's slope.
+Halide::Expr activation(const Problem &p, const Tensors &t, const Halide::Expr &v, const Halide::Expr &c);
+
+// Rows and columns of zeros before the input: the problem's pads, or tfsame's from sizes known only at run time.
+Halide::Expr pad_top(const Problem &p, const Halide::Expr &h);
+Halide::Expr pad_left(const Problem &p, const Halide::Expr &w);
+
+}  // namespace hconv

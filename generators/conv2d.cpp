@@ -1,0 +1,40 @@
+// conv2d.cpp - dense, dilated, grouped, depthwise, pointwise and linear are one sum:
+// out(co,x,y,n) = act(bias(co) + sum_{ci,kx,ky} weight(co,ci,ky,kx) * in(G + ci, x sw + kx dw - pl, y sh + ky dh - pt, n) + residual)
+// where G is the first input channel of co's group.
+// SPDX-License-Identifier: MIT
+#include "generators/conv2d.h"
+
+#include "generators/algebra.h"
+#include "generators/generator.h"
+
+namespace hconv {
+
+using namespace Halide;
+
+class Conv2d : public ConvGenerator<Conv2d, Conv2dStages> {
+public:
+    void algorithm(const Problem &p, const Tensors &t, Conv2dStages &s) {
+        Expr w = t.extent("x", 'w'), h = t.extent("x", 'h');
+        s.r = RDom(0, p.ci / p.groups, 0, p.kw, 0, p.kh, "r");
+        auto in = [&](const Expr &x, const Expr &y) { return t.input("x", s.ci, x, y, s.n); };
+        s.padded(s.ci, s.ix, s.iy, s.n) = p.has_padding() ? inside_or_zero(s.ix, s.iy, w, h, in) : in(s.ix, s.iy);
+        Expr ci = group_start(s.co, p.ci, p.co, p.groups) + s.r.x;
+        Expr ix = s.x * p.stride_w + s.r.y * p.dilation_w - pad_left(p, w);
+        Expr iy = s.y * p.stride_h + s.r.z * p.dilation_h - pad_top(p, h);
+        s.acc(s.co, s.x, s.y, s.n) = t.parameter("bias", {s.co});
+        s.acc(s.co, s.x, s.y, s.n) += t.parameter("weight", {s.co, s.r.x, s.r.z, s.r.y}) * s.padded(ci, ix, iy, s.n);
+        Expr sum = s.acc(s.co, s.x, s.y, s.n);
+        if (p.residual()) sum += t.input("residual", s.co, s.x, s.y, s.n);
+        s.out(s.co, s.x, s.y, s.n) = activation(p, t, sum, s.co);
+    }
+};
+
+}  // namespace hconv
+
+HCONV_FAMILY(hconv::Conv2dStages)
+HCONV_GENERATOR(hconv::Conv2d, conv2d)
+HCONV_GENERATOR(hconv::Conv2d, dilated)
+HCONV_GENERATOR(hconv::Conv2d, grouped)
+HCONV_GENERATOR(hconv::Conv2d, depthwise)
+HCONV_GENERATOR(hconv::Conv2d, pointwise)
+HCONV_GENERATOR(hconv::Conv2d, linear)

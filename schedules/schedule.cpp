@@ -1,0 +1,96 @@
+// schedule.cpp - see schedule.h.
+// SPDX-License-Identifier: MIT
+#include "schedules/schedule.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hconv {
+
+Knob::Knob(ScheduleBase *owner, const char *knob_name, int v, std::vector<int> choices)
+    : name(knob_name), value(v), values(std::move(choices)) {
+    owner->knobs.push_back(this);
+}
+
+std::string ScheduleBase::text() const {
+    std::string result = name;
+    for (const Knob *k : knobs) result += (k == knobs.front() ? ":" : ",") + std::string(k->name) + "=" + std::to_string(k->value);
+    return result;
+}
+
+void ScheduleBase::set_knobs(const std::string &list) {
+    for (size_t at = 0; at < list.size();) {
+        size_t end = std::min(list.find(',', at), list.size());
+        std::string item = list.substr(at, end - at);
+        size_t equals = item.find('=');
+        auto knob = std::find_if(knobs.begin(), knobs.end(),
+                                 [&](const Knob *k) { return equals != std::string::npos && item.compare(0, equals, k->name) == 0 &&
+                                                             std::strlen(k->name) == equals; });
+        char *rest = nullptr;
+        long v = equals == std::string::npos ? 0 : std::strtol(item.c_str() + equals + 1, &rest, 10);
+        if (knob == knobs.end() || !rest || *rest || rest == item.c_str() + equals + 1 || v < 0 || v > 1 << 20) {
+            std::string known;
+            for (const Knob *k : knobs) known += " " + std::string(k->name);
+            throw std::invalid_argument("'" + item + "' sets no knob of schedule " + name + "; its knobs:" +
+                                        (known.empty() ? " none" : known));
+        }
+        **knob = int(v);
+        at = end + 1;
+    }
+}
+
+std::string schedule_folder(const Halide::Target &t) {
+    if (t.has_feature(Halide::Target::CUDA)) return "cuda";
+    return t.arch == Halide::Target::X86 ? "x86" : t.arch == Halide::Target::ARM ? "arm" : "other";
+}
+
+std::vector<ScheduleListing> &all_schedules() {
+    static std::vector<ScheduleListing> list;
+    return list;
+}
+
+std::pair<std::string, std::string> split_schedule(const std::string &text) {
+    size_t colon = text.find(':');
+    return colon == std::string::npos ? std::make_pair(text, std::string())
+                                      : std::make_pair(text.substr(0, colon), text.substr(colon + 1));
+}
+
+// The default puts a parameter's first letter innermost ("oihw" -> "hwio", "eoihw" -> "ehwio" with o innermost): vectors run
+// over outputs.
+static std::string default_layout(const hconv_tensor &t) {
+    std::string letters = t.letters, rest;
+    size_t o = letters.find('o');
+    if (o == std::string::npos || letters.size() < 2) return letters;
+    letters.erase(o, 1);
+    size_t i = letters.find('i');
+    if (i != std::string::npos) letters.erase(i, 1), rest = "i";
+    return letters + rest + "o";
+}
+
+std::vector<TensorArgument> kernel_arguments(const Problem &p, const ScheduleBase &s, const Machine &m) {
+    std::vector<TensorArgument> result;
+    auto activations = [&](int role) {
+        for (const hconv_tensor &t : p.tensors())
+            if (t.role == role) result.push_back({t, p.nchw() ? "nchw" : "nhwc"});
+    };
+    activations(HCONV_INPUT);
+    for (const hconv_tensor &t : p.kernel_tensors()) {
+        std::string layout = s.layout(t, p, m);
+        result.push_back({t, layout.empty() ? default_layout(t) : layout});
+    }
+    activations(HCONV_OUTPUT);
+    return result;
+}
+
+std::vector<std::pair<std::string, ChooseFunction>> &choosers() {
+    static std::vector<std::pair<std::string, ChooseFunction>> list;
+    return list;
+}
+
+Choice choose_for(const Problem &p, const Halide::Target &target, const std::string &text) {
+    for (const auto &c : choosers())
+        if (c.first == p.family()) return c.second(p, target, text);
+    throw std::logic_error("no generator for family " + p.family());
+}
+
+}  // namespace hconv
