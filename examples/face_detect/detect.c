@@ -17,16 +17,18 @@ int pyramid_levels(const image *picture) {
     return levels > 0 ? (int)levels : 0;
 }
 
-/* Every place whose probability is above 0.6 becomes a box: its cell moved by the offsets, in the picture's pixels. */
+/* Every place whose probability is above 0.6 becomes a box: the first and last pixel of its cell, counted from 1, moved
+ * by the offsets, in the picture's pixels. */
 static void boxes_of_places(const answers *a, double scale, box_list *boxes) {
+    const double reach = PNET_CELL - 1;
     for (int i = 0; i < a->count; ++i) {
-        double x = PNET_STRIDE * (i % a->width), y = PNET_STRIDE * (i / a->width);
+        double x = PNET_STRIDE * (i % a->width) + 1, y = PNET_STRIDE * (i / a->width) + 1;
         box b = {0};
         if (!(a->face[i] > 0.6f)) continue;
-        b.x1 = (x + a->offsets[i][0] * PNET_CELL) / scale;
-        b.y1 = (y + a->offsets[i][1] * PNET_CELL) / scale;
-        b.x2 = (x + PNET_CELL + a->offsets[i][2] * PNET_CELL) / scale;
-        b.y2 = (y + PNET_CELL + a->offsets[i][3] * PNET_CELL) / scale;
+        b.x1 = (x + a->offsets[i][0] * reach) / scale;
+        b.y1 = (y + a->offsets[i][1] * reach) / scale;
+        b.x2 = (x + reach + a->offsets[i][2] * reach) / scale;
+        b.y2 = (y + reach + a->offsets[i][3] * reach) / scale;
         b.score = a->face[i];
         boxes_add(boxes, &b);
     }
