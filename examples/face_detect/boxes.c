@@ -52,7 +52,8 @@ void boxes_suppress(box_list *list, overlap kind, double threshold) {
     if (list->count) qsort(list->at, list->count, sizeof *list->at, better);
     for (size_t i = 0; i < list->count; ++i) {
         gone[i] = 0;
-        for (size_t j = 0; j < i && !gone[i]; ++j) gone[i] = (char)overlaps(&list->at[j], &list->at[i], kind, threshold);
+        for (size_t j = 0; j < i && !gone[i]; ++j)
+            gone[i] = (char)overlaps(&list->at[j], &list->at[i], kind, threshold);
     }
     for (size_t i = 0; i < list->count; ++i)
         if (!gone[i]) list->at[kept++] = list->at[i];

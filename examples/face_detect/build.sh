@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes the demo's program: packages from PyPI -> weights file; problems.txt -> library; C -> build/face_detect/face_detect.
+# Makes the demo's program: packages of PyPI -> weights file; problems.txt -> library; C -> program.
 # SPDX-License-Identifier: MIT
-# HCONV: the hconv command; HCONV_ENV: the private Python environment; FACE_DETECT_BUILD: where to build; CC: the compiler.
+# HCONV: the hconv command; HCONV_ENV: the Python environment; FACE_DETECT_BUILD: where to build; CC: the compiler.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -25,8 +25,9 @@ packages() {
     local try stamp=$env/face-detect-requirements.txt
     cmp -s "$here/requirements.txt" "$stamp" && return 0
     for try in 1 2 3; do
-        "$env/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$here/requirements.txt" && break
-        [ "$try" -lt 3 ] || fail "pip could not install examples/face_detect/requirements.txt into $env; see the lines above"
+        "$env/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$here/requirements.txt" &&
+            break
+        [ "$try" -lt 3 ] || fail "pip could not install $here/requirements.txt into $env; see the lines above"
         sleep $((try * 5))
     done
     cp "$here/requirements.txt" "$stamp"
@@ -46,7 +47,7 @@ program() {
         -lpng -lm -pthread -o "$build/face_detect"
 }
 
-[ -x "$env/bin/python" ] || fail "there is no Python environment in $env: run scripts/setup.sh, or name it with HCONV_ENV"
+[ -x "$env/bin/python" ] || fail "there is no Python in $env: run scripts/setup.sh, or name another with HCONV_ENV"
 [ -x "$hconv" ] || fail "there is no $hconv: run make build, or name the command with HCONV"
 mkdir -p "$build"
 step "packages (weights, photo)" packages

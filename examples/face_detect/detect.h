@@ -1,5 +1,5 @@
-/* detect.h - the cascade of MTCNN (Zhang, Zhang, Li, Qiao: Joint Face Detection and Alignment using Multi-task Cascaded
- * Convolutional Networks, 2016): P-Net proposes, R-Net refines, O-Net decides and places the landmarks.
+/* detect.h - the cascade of MTCNN (Zhang, Zhang, Li, Qiao: Joint Face Detection and Alignment using Multi-task
+ * Cascaded Convolutional Networks, 2016): P-Net proposes, R-Net refines, O-Net decides and places the landmarks.
  * SPDX-License-Identifier: MIT
  * Thresholds and order of the steps are the mtcnn package's. */
 #ifndef FACE_DETECT_DETECT_H

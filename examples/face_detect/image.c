@@ -34,7 +34,8 @@ void image_write_png(const image *picture, const char *path) {
     png.format = PNG_FORMAT_RGB;
     png.width = (png_uint_32)picture->width;
     png.height = (png_uint_32)picture->height;
-    if (!png_image_write_to_file(&png, path, 0, picture->rgb, 0, NULL)) fail("cannot write '%s': %s", path, png.message);
+    if (!png_image_write_to_file(&png, path, 0, picture->rgb, 0, NULL))
+        fail("cannot write '%s': %s", path, png.message);
 }
 
 void image_free(image *picture) { free(picture->rgb); }

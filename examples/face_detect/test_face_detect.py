@@ -3,9 +3,9 @@
 """Tests the program face_detect on photos with and without faces: test_face_detect.py PROGRAM WEIGHTS.
 
 The astronaut's face is expected.json's, which the mtcnn package itself gave; for other pictures reference.py answers.
-The program computes in float32, the reference in double; on the astronaut that is 0.0005 pixels and 1e-6 of confidence.
-It prints a decimal of a pixel, so half of one, 0.05, is added, and the tolerance is PIXEL = 0.06. Counting P-Net's cells
-from 0 instead of 1, for comparison, moves the box by 0.3 to 1.4 pixels.
+The program computes in float32, the reference in double; on the astronaut that is 0.0005 pixels and 1e-6 of
+confidence. It prints a decimal of a pixel, so half of one, 0.05, is added, and the tolerance is PIXEL = 0.06. Counting
+P-Net's cells from 0 instead of 1, for comparison, moves the box by 0.3 to 1.4 pixels.
 """
 import json
 import pathlib
@@ -38,7 +38,8 @@ def faces_of(text):
     """The program's output back as expected.json's faces."""
     number, faces = r"(-?[0-9.]+)", []
     for line in text.splitlines():
-        if m := re.match(rf"face \d+: box x {number} y {number} width {number} height {number}, confidence {number}$", line):
+        if m := re.match(rf"face \d+: box x {number} y {number} width {number} height {number}, "
+                         rf"confidence {number}$", line):
             *box, confidence = map(float, m.groups())
             faces.append({"box": box, "confidence": confidence, "landmarks": {}})
         elif m := re.match(rf"  (\w+(?: \w+)?) +x {number} y {number}$", line):
@@ -191,7 +192,8 @@ class FaceDetect(unittest.TestCase):
         outside[top:bottom + 1, left:right + 1] = False
         self.assertFalse(outside.any())
         self.detect(photo("coffee.png"), "--output", out)
-        self.assertTrue((np.asarray(Image.open(out)) == np.asarray(Image.open(photo("coffee.png")).convert("RGB"))).all())
+        coffee = np.asarray(Image.open(photo("coffee.png")).convert("RGB"))
+        self.assertTrue((np.asarray(Image.open(out)) == coffee).all())
 
     def assert_refused(self, result, code, word):
         self.assertEqual(result.returncode, code, result.stdout + result.stderr)
@@ -199,9 +201,9 @@ class FaceDetect(unittest.TestCase):
         self.assertTrue(result.stderr.startswith("face_detect: "))
 
     def test_wrong_use(self):
-        for arguments, word in (([], "photo is missing"), (["--fast", "a.png"], "--fast"), (["a.png", "b.png"], "b.png"),
-                                (["a.png", "-o"], "-o"), (["--threads", "0", "a.png"], "--threads"),
-                                (["--threads", "two", "a.png"], "two")):
+        for arguments, word in (([], "photo is missing"), (["--fast", "a.png"], "--fast"),
+                                (["a.png", "b.png"], "b.png"), (["a.png", "-o"], "-o"),
+                                (["--threads", "0", "a.png"], "--threads"), (["--threads", "two", "a.png"], "two")):
             with self.subTest(arguments):
                 self.assert_refused(run(*arguments), 2, word)
         result = run("--help")
@@ -216,7 +218,7 @@ class FaceDetect(unittest.TestCase):
                 self.assert_refused(run(self.folder / name), 1, name)
         self.assert_refused(run(self.folder / "absent.png"), 1, "absent.png")
         self.assert_refused(run(self.astronaut, "-o", self.folder / "absent" / "out.png"), 1, "absent")
-        self.assert_refused(run(self.astronaut, "--isa", "sse9"), 1, "sse9")
+        self.assert_refused(run(self.astronaut, "--isa", "sse9"), 1, "isa")
         name, swapped = b"pnet.conv1.weight", (3, 10, 3, 3)
         files = {"half.weights": (weights[:len(weights) // 2], "too early"),
                  "text.weights": (b"not weights at all", "not a weights file"),
