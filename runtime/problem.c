@@ -25,13 +25,13 @@ static const hconv_key all_keys[] = {
     {"d", 2, {FIELD(dilation_h), FIELD(dilation_w)}, 1, 65536},
     {"dh", 1, {FIELD(dilation_h)}, 1, 65536},
     {"dw", 1, {FIELD(dilation_w)}, 1, 65536},
-    {"p", 4, {FIELD(pad_top), FIELD(pad_bottom), FIELD(pad_left), FIELD(pad_right)}, 0, 65536},
-    {"ph", 2, {FIELD(pad_top), FIELD(pad_bottom)}, 0, 65536},
-    {"pw", 2, {FIELD(pad_left), FIELD(pad_right)}, 0, 65536},
-    {"pt", 1, {FIELD(pad_top)}, 0, 65536},
-    {"pb", 1, {FIELD(pad_bottom)}, 0, 65536},
-    {"pl", 1, {FIELD(pad_left)}, 0, 65536},
-    {"pr", 1, {FIELD(pad_right)}, 0, 65536},
+    {"p", 4, {FIELD(pad_top), FIELD(pad_bottom), FIELD(pad_left), FIELD(pad_right)}, 0, HCONV_PAD_MOST},
+    {"ph", 2, {FIELD(pad_top), FIELD(pad_bottom)}, 0, HCONV_PAD_MOST},
+    {"pw", 2, {FIELD(pad_left), FIELD(pad_right)}, 0, HCONV_PAD_MOST},
+    {"pt", 1, {FIELD(pad_top)}, 0, HCONV_PAD_MOST},
+    {"pb", 1, {FIELD(pad_bottom)}, 0, HCONV_PAD_MOST},
+    {"pl", 1, {FIELD(pad_left)}, 0, HCONV_PAD_MOST},
+    {"pr", 1, {FIELD(pad_right)}, 0, HCONV_PAD_MOST},
     {"g", 1, {FIELD(groups)}, 1, SIZE_MOST},
     HCONV_KEY_END,
 };
@@ -264,12 +264,18 @@ static hconv_status read_pairs(const hconv_variant *v, hconv_problem *p, const c
     return HCONV_INVALID_ARGUMENT;
 }
 
-/* n h w in a set: what the parser, not complete(), fills in. */
-static void fill_sizes(const hconv_variant *v, hconv_problem *p, uint64_t seen) {
+static int was_seen(uint64_t seen, size_t offset) { return (seen >> (offset / sizeof(int32_t)) & 1) != 0; }
+
+/* n, h and w: 0 means open, so it is the parser, not complete(), that fills in what was left out. */
+static hconv_status fill_sizes(const hconv_variant *v, hconv_problem *p, uint64_t seen, char *why, size_t why_bytes) {
     const char *def;
-    uint64_t w_bit = (uint64_t)1 << (FIELD(w) / sizeof(int32_t)), n_bit = (uint64_t)1 << (FIELD(n) / sizeof(int32_t));
-    if (listed(v->keys, "w", 1, &def) && def && *def == 'h' && !(seen & w_bit)) p->w = p->h;
-    if (!(seen & n_bit)) p->n = 1;
+    if (listed(v->keys, "h", 1, &def) && !def && !was_seen(seen, FIELD(h))) {
+        hconv_sentence(why, why_bytes, "%s needs the key h (for example h56; h? leaves it open)", v->name);
+        return HCONV_INVALID_ARGUMENT;
+    }
+    if (listed(v->keys, "w", 1, &def) && def && *def == 'h' && !was_seen(seen, FIELD(w))) p->w = p->h;
+    if (!was_seen(seen, FIELD(n))) p->n = 1;
+    return HCONV_OK;
 }
 
 /* Every size of the problem inside what its key allows; complete() does the rest. */
@@ -284,6 +290,36 @@ static hconv_status check_ranges(const hconv_variant *v, const hconv_problem *p,
         }
     }
     return HCONV_OK;
+}
+
+/* May a key of the variant set the field, or a word set it to this value? */
+static int settable(const hconv_variant *v, size_t offset, int32_t value) {
+    EACH_KEY(key, tokens_of(v))
+        for (int i = 0; i < key->field_count; ++i)
+            if (key->field[i] == offset && key_allowed(v, key->name, strlen(key->name))) return 1;
+    EACH_WORD(word, tokens_of(v))
+        if (word->field == offset && word->value == value && word_allowed(v, word)) return 1;
+    return 0;
+}
+
+/* What no key or word says is complete()'s: such a field may be given as 0, or as what complete() makes of it. */
+static hconv_status complete_family(const hconv_variant *v, hconv_problem *p, char *why, size_t why_bytes) {
+    hconv_problem given = *p;
+    hconv_status status;
+    for (size_t at = FIELD(layout); at < sizeof *p; at += sizeof(int32_t))
+        if (at != FIELD(flags) && !settable(v, at, *field(&given, at))) *field(p, at) = 0;
+    status = v->family->complete(p, why, why_bytes);
+    for (size_t at = FIELD(layout); !status && at < sizeof *p; at += sizeof(int32_t)) {
+        const char *name = at == FIELD(same) ? "same" : "";
+        int32_t value = *field(&given, at);
+        if (!value || at == FIELD(flags) || settable(v, at, value) || value == *field(p, at)) continue;
+        for (const hconv_key *key = all_keys; key->name; ++key)
+            if (key->field_count == 1 && key->field[0] == at) name = key->name;
+        hconv_sentence(why, why_bytes, "field %d (%s) of hconv_problem is %d, which no key or word of %s says; set it to 0",
+                       (int)(at / sizeof(int32_t)), name, (int)value, v->name);
+        status = HCONV_INVALID_ARGUMENT;
+    }
+    return status;
 }
 
 static hconv_status check_bytes(const hconv_tensor_list *list, char *why, size_t why_bytes) {
@@ -316,7 +352,7 @@ hconv_status hconv_problem_complete(hconv_problem *p, char *why, size_t why_byte
         return HCONV_INVALID_ARGUMENT;
     }
     status = check_ranges(v, p, why, why_bytes);
-    if (!status) status = v->family->complete(p, why, why_bytes);
+    if (!status) status = complete_family(v, p, why, why_bytes);
     if (status) return status;
     hconv_variants[p->variant].family->tensors(p, &list);
     status = check_bytes(&list, why, why_bytes);
@@ -369,8 +405,8 @@ hconv_status hconv_problem_parse(const char *text, hconv_problem *out, char *why
             status = read_pairs(v, &p, token, length, &seen, why, why_bytes);
         if (status) return status;
     }
-    fill_sizes(v, &p, seen);
-    status = hconv_problem_complete(&p, why, why_bytes);
+    status = fill_sizes(v, &p, seen, why, why_bytes);
+    if (!status) status = hconv_problem_complete(&p, why, why_bytes);
     if (!status) *out = p;
     return status;
 }

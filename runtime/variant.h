@@ -39,6 +39,7 @@ typedef struct hconv_tensor_list {
 
 #define HCONV_FIELD(f) offsetof(hconv_problem, f)
 #define HCONV_SIZE_MOST (1 << 30)
+#define HCONV_PAD_MOST 65536
 
 /* A key of the problem string: the fields it sets. */
 typedef struct hconv_key {

@@ -63,9 +63,21 @@ static hconv_status complete_same(hconv_problem *p, char *why, size_t why_bytes)
     return HCONV_OK;
 }
 
+/* Rows or columns a window reaches over. */
+static int64_t reach_of(int32_t window, int32_t dilation) { return (int64_t)dilation * (window - 1) + 1; }
+
+static hconv_status check_reach(const hconv_problem *p, const char *axis, int32_t window, int32_t dilation, char *why,
+                                size_t why_bytes) {
+    int64_t most = p->same ? 2 * HCONV_PAD_MOST : HCONV_SIZE_MOST, reach = reach_of(window, dilation);
+    if (reach <= most) return HCONV_OK;
+    hconv_sentence(why, why_bytes, "window k%s%d at dilation d%s%d reaches over %lld, more than %lld", axis, (int)window, axis,
+                   (int)dilation, (long long)reach, (long long)most);
+    return HCONV_INVALID_ARGUMENT;
+}
+
 static hconv_status check_window(const hconv_problem *p, const char *axis, int32_t in, int32_t window, int32_t dilation,
                                  int32_t before, int32_t after, char *why, size_t why_bytes) {
-    int64_t reach = (int64_t)dilation * (window - 1) + 1, padded = (int64_t)in + before + after;
+    int64_t reach = reach_of(window, dilation), padded = (int64_t)in + before + after;
     if (in == HCONV_OPEN || p->same || reach <= padded) return HCONV_OK;
     hconv_sentence(why, why_bytes, "the window reaches over %lld rows of %s, but the padded input has %lld: no output",
                    (long long)reach, axis, (long long)padded);
@@ -87,7 +99,9 @@ hconv_status hconv_complete_conv(hconv_problem *p, char *why, size_t why_bytes) 
         hconv_sentence(why, why_bytes, "g%d must divide ci%d and co%d", (int)p->groups, (int)p->ci, (int)p->co);
         return HCONV_INVALID_ARGUMENT;
     }
-    status = complete_same(p, why, why_bytes);
+    status = check_reach(p, "h", p->kh, p->dilation_h, why, why_bytes);
+    if (!status) status = check_reach(p, "w", p->kw, p->dilation_w, why, why_bytes);
+    if (!status) status = complete_same(p, why, why_bytes);
     if (!status)
         status = check_window(p, "h", p->h, p->kh, p->dilation_h, p->pad_top, p->pad_bottom, why, why_bytes);
     if (!status)
@@ -104,7 +118,7 @@ void hconv_add_activation(hconv_tensor_list *list, int role, const char *name, c
 
 hconv_tensor *hconv_add_parameter(hconv_tensor_list *list, const char *name, const char *letters, int rank, int64_t a,
                                   int64_t b, int64_t c, int64_t d) {
-    int64_t extent[4];
+    int64_t extent[HCONV_MAX_RANK] = {0}; /* a caller of rank 5 or 6 sets the rest itself */
     extent[0] = a, extent[1] = b, extent[2] = c, extent[3] = d;
     return hconv_tensor_add(list, HCONV_PARAMETER, name, letters, rank, extent);
 }
