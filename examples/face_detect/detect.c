@@ -1,6 +1,7 @@
 /* detect.c - the cascade; see detect.h.
  * SPDX-License-Identifier: MIT
- * Level i of the pyramid shows the picture at 12/20 * 0.709^i: faces of 20 pixels and more fill P-Net's 12 x 12 cell. */
+ * Level i of the pyramid shows the picture at 12/20 * 0.709^i: a face of 20 pixels fills P-Net's 12 x 12 cell at
+ * level 0, larger faces at later levels. */
 #include "detect.h"
 
 #include "support.h"
