@@ -1,0 +1,250 @@
+// compile.cpp - see compile.h. Two cache levels: (tool, problem, target, schedule) -> record with the hash of the lowered
+// pipeline; (that hash, target, Halide) -> object. Editing one schedule recompiles only what it changed.
+// SPDX-License-Identifier: MIT
+#include "tools/compile.h"
+
+#include "tools/process.h"
+#include "tools/workspace.h"
+
+#include <Halide.h>
+#include <nlohmann/json.hpp>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <chrono>
+#include <iostream>
+#include <sstream>
+#include <thread>
+#include <unistd.h>
+
+namespace hconv {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+std::string hash_text(const std::string &text) {
+    char hex[33];
+    XXH128_hash_t h = XXH3_128bits(text.data(), text.size());
+    snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
+    return hex;
+}
+
+std::string halide_version() {
+    return std::to_string(HALIDE_VERSION_MAJOR) + "." + std::to_string(HALIDE_VERSION_MINOR) + "." +
+           std::to_string(HALIDE_VERSION_PATCH);
+}
+
+Halide::Target kernel_target(const KernelRequest &r) {
+    using T = Halide::Target;
+    T t = T(r.target.halide).with_feature(T::NoRuntime).with_feature(T::UserContext).with_feature(T::NoBoundsQuery);
+    return r.asserts ? t : t.with_feature(T::NoAsserts);
+}
+
+// A pipeline built from the three strings, and the arguments of its function.
+struct Built {
+    Halide::Pipeline pipeline;
+    std::vector<Halide::Argument> inputs;
+    std::vector<std::string> argument_names;  // Halide's, inputs then outputs
+    Halide::Target target;
+};
+
+Built build(const KernelRequest &r) {
+    const Problem p = Problem::parse(r.problem);
+    Built b;
+    b.target = kernel_target(r);
+    auto generator = Halide::Internal::GeneratorRegistry::create(p.kind().name, Halide::GeneratorContext(b.target));
+    generator->set_generatorparam_value("problem", r.problem);
+    generator->set_generatorparam_value("schedule_text", r.schedule);
+    b.pipeline = generator->build_pipeline();
+    for (const auto &info : generator->arginfos()) {
+        if (info.dir != Halide::Internal::ArgInfoDirection::Input) continue;
+        for (const Halide::Parameter &q : generator->input_parameter(info.name)) {
+            b.inputs.emplace_back(q.name(), Halide::Argument::InputBuffer, q.type(), q.dimensions(),
+                                  q.get_argument_estimates());
+            b.argument_names.push_back(q.name());
+        }
+    }
+    for (const Halide::Func &f : b.pipeline.outputs()) b.argument_names.push_back(f.name());
+    return b;
+}
+
+struct Lowered {
+    Halide::Module module;
+    std::vector<int64_t> root, slot;
+};
+
+Lowered lower(Built &b) {
+    auto *pass = new WorkspacePass(b.argument_names);
+    std::unique_ptr<WorkspacePass> owner(pass);
+    b.pipeline.add_custom_lowering_pass(pass, [] {});
+    Halide::Module m = b.pipeline.compile_to_module(b.inputs, "hconv_kernel", b.target, Halide::LinkageType::ExternalPlusArgv);
+    return {m, pass->root, pass->slot};
+}
+
+std::string module_text(const Halide::Module &m) {
+    std::ostringstream text;
+    text << m;
+    return text.str();
+}
+
+const std::string &tool_identity() {
+    static const std::string id = hash_text(read_file(own_path())) + halide_version();
+    return id;
+}
+
+std::string request_key(const KernelRequest &r) {
+    return hash_text(tool_identity() + "|" + r.problem + "|" + r.target.halide + "|" + r.schedule + (r.asserts ? "|asserts" : ""));
+}
+
+fs::path record_path(const fs::path &cache, const KernelRequest &r) { return cache / "records" / (request_key(r) + ".json"); }
+
+// Objects carry their own checksum in their name's record, so a damaged one is noticed.
+fs::path object_path(const fs::path &cache, const std::string &object_key) { return cache / "objects" / (object_key + ".o"); }
+
+json record_json(const KernelRequest &r, const Lowered &l, const std::string &hash, const std::string &object_key,
+                 double seconds) {
+    Choice choice = choose_for(Problem::parse(r.problem), kernel_target(r), r.schedule);
+    json arguments = json::array();
+    for (const TensorArgument &a : choice.arguments)
+        arguments.push_back({{"name", a.name()}, {"role", a.tensor.role}, {"rank", a.rank()}, {"layout", a.layout}});
+    return {{"problem", r.problem}, {"target", r.target.halide}, {"schedule", choice.schedule}, {"rule", choice.rule},
+            {"hash", hash},         {"object", object_key},      {"arguments", arguments},      {"root", l.root},
+            {"slot", l.slot},       {"min_h", choice.min_h},     {"min_w", choice.min_w},       {"seconds", seconds}};
+}
+
+KernelRecord record_of(const json &j, const KernelRequest &r, const fs::path &cache) {
+    KernelRecord k;
+    k.problem = j.at("problem"), k.schedule = j.at("schedule"), k.rule = j.at("rule"), k.hash = j.at("hash");
+    k.target = r.target;
+    k.root = j.at("root").get<std::vector<int64_t>>(), k.slot = j.at("slot").get<std::vector<int64_t>>();
+    k.min_h = j.at("min_h"), k.min_w = j.at("min_w");
+    k.seconds = j.at("seconds");
+    k.object = object_path(cache, j.at("object"));
+    for (const json &a : j.at("arguments")) {
+        k.names.push_back(a.at("name"));
+        k.names.push_back(a.at("layout"));
+        k.arguments.push_back({nullptr, uint8_t(int(a.at("role"))), HCONV_F32, uint8_t(int(a.at("rank"))), nullptr});
+    }
+    return k;
+}
+
+std::string checksum_path(const fs::path &object) { return object.string() + ".sum"; }
+
+bool object_intact(const fs::path &object) {
+    std::error_code ignored;
+    if (!fs::exists(object, ignored) || !fs::exists(checksum_path(object), ignored)) return false;
+    return hash_text(read_file(object)) == read_file(checksum_path(object));
+}
+
+// The record in the cache with its object, or nothing; a damaged entry counts as nothing.
+bool cached(const KernelRequest &r, const fs::path &cache, KernelRecord *out) {
+    std::error_code ignored;
+    fs::path path = record_path(cache, r);
+    if (!fs::exists(path, ignored)) return false;
+    json j = json::parse(read_file(path), nullptr, false);
+    if (j.is_discarded() || !j.contains("object") || j.value("problem", "") != r.problem) return false;
+    *out = record_of(j, r, cache);
+    out->seconds = 0;
+    return object_intact(out->object);
+}
+
+}  // namespace
+
+fs::path default_cache() {
+    if (const char *c = getenv("HCONV_CACHE"); c && *c) return c;
+    if (const char *c = getenv("XDG_CACHE_HOME"); c && *c) return fs::path(c) / "hconv";
+    if (const char *c = getenv("HOME"); c && *c) return fs::path(c) / ".cache" / "hconv";
+    return fs::temp_directory_path() / "hconv-cache";
+}
+
+int compile_command(const KernelRequest &r, const fs::path &cache) {
+    auto start = std::chrono::steady_clock::now();
+    Built built = build(r);
+    Lowered l = lower(built);
+    std::string hash = hash_text(module_text(l.module)).substr(0, 16);
+    std::string object_key = hash_text(hash + "|" + built.target.to_string() + "|" + halide_version());
+    fs::path object = object_path(cache, object_key);
+    if (!object_intact(object)) {
+        fs::path temporary = object;
+        temporary += ".tmp" + std::to_string(getpid()) + ".o";
+        l.module.compile({{Halide::OutputFileType::object, temporary.string()}});
+        write_file(checksum_path(object), hash_text(read_file(temporary)));
+        fs::rename(temporary, object);
+    }
+    double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    write_file(record_path(cache, r), record_json(r, l, hash, object_key, seconds).dump(1) + "\n");
+    return 0;
+}
+
+std::vector<KernelRecord> compile_kernels(const std::vector<KernelRequest> &requests, const CompileOptions &options,
+                                          CompileTotals *totals) {
+    const fs::path cache = options.cache.empty() ? default_cache() : options.cache;
+    std::error_code error;
+    fs::create_directories(cache / "records", error);
+    fs::create_directories(cache / "objects", error);
+    if (error) throw std::runtime_error("cannot make the kernel cache " + cache.string() + ": " + error.message() +
+                                        "; name another with --cache");
+    std::vector<KernelRecord> records(requests.size());
+    std::vector<std::vector<std::string>> commands;
+    std::vector<size_t> index;
+    for (size_t i = 0; i < requests.size(); ++i) {
+        const KernelRequest &r = requests[i];
+        if (cached(r, cache, &records[i])) continue;
+        commands.push_back({own_path(), "compile-kernel", r.problem, "--target", r.target.halide, "--cache", cache.string()});
+        if (!r.schedule.empty()) commands.back().insert(commands.back().end(), {"--schedule", r.schedule});
+        if (r.asserts) commands.back().push_back("--asserts");
+        index.push_back(i);
+    }
+    CompileTotals sum{requests.size(), commands.size(), 0};
+    size_t done = requests.size() - commands.size();
+    std::string failure;
+    if (options.progress && done) options.progress(done, requests.size(), std::to_string(done) + " from the cache");
+    int jobs = options.jobs ? options.jobs : int(std::max(1u, std::thread::hardware_concurrency()));
+    run_processes(commands, jobs, {options.seconds, options.memory_bytes}, [&](size_t c, const ProcessResult &result) {
+        const KernelRequest &r = requests[index[c]];
+        std::string line = r.problem + " " + r.target.isa;
+        if (result.exit_code || result.timed_out || !cached(r, cache, &records[index[c]])) {
+            std::string what = result.timed_out ? "took longer than " + std::to_string(int(options.seconds)) + " s" : result.output;
+            if (failure.empty())
+                failure = "compiling " + r.problem + " for " + r.target.text + (r.schedule.empty() ? "" : " with " + r.schedule) +
+                          " failed: " + what;
+            line += " FAILED";
+        } else {
+            json j = json::parse(read_file(record_path(cache, r)));
+            records[index[c]].seconds = j.at("seconds");
+            sum.seconds += records[index[c]].seconds;
+        }
+        if (options.progress) options.progress(++done, requests.size(), line);
+    });
+    if (totals) *totals = sum;
+    if (!failure.empty()) throw std::runtime_error(failure);
+    return records;
+}
+
+std::string show_code(const KernelRequest &r, const std::string &as) {
+    Built built = build(r);
+    if (as == "loops") {
+        std::ostringstream text;
+        std::streambuf *before = std::cerr.rdbuf(text.rdbuf());
+        built.pipeline.print_loop_nest();
+        std::cerr.rdbuf(before);
+        return text.str();
+    }
+    Lowered l = lower(built);
+    if (as == "stmt") return module_text(l.module);
+    TemporaryFolder folder;
+    fs::path path = folder.path / "kernel";
+    if (as == "asm") {
+        l.module.compile({{Halide::OutputFileType::assembly, path.string()}});
+        return read_file(path);
+    }
+    l.module.compile({{Halide::OutputFileType::object, path.string()}});
+    std::string object = read_file(path);
+    size_t begin = object.find("//\n// Generated by LLVM NVPTX Back-End");
+    if (begin == std::string::npos) throw std::invalid_argument("--as ptx needs a CUDA target, such as x86-64-linux/cuda80");
+    return object.substr(begin, object.find('\0', begin) - begin);
+}
+
+}  // namespace hconv

@@ -1,0 +1,60 @@
+// compile.h - problem + target + schedule to an object file, through a cache addressed by content.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "schedules/schedule.h"
+#include "tools/targets.h"
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace hconv {
+
+struct KernelRequest {
+    std::string problem;  // canonical
+    Target target;
+    std::string schedule;  // empty: looked up
+    bool asserts = false;  // Halide's own checks compiled in, for tests
+};
+
+// A compiled kernel: what its row in the table needs, and where its object lies.
+struct KernelRecord {
+    std::string problem, schedule, rule, hash;  // hash: of the lowered pipeline, 16 hex digits
+    Target target;
+    std::vector<hconv_argument> arguments;  // names and layouts point into names
+    std::vector<std::string> names;
+    std::vector<int64_t> root, slot;
+    int min_h = 1, min_w = 1;
+    std::filesystem::path object;
+    double seconds = 0;  // of compiling; 0 = from the cache
+};
+
+struct CompileOptions {
+    std::filesystem::path cache;  // empty: default_cache()
+    int jobs = 0;                 // 0: all cores
+    double seconds = 300;         // a kernel
+    uint64_t memory_bytes = uint64_t(8) << 30;
+    // done of count, a line about the last; may be empty
+    std::function<void(size_t done, size_t count, const std::string &line)> progress;
+};
+
+struct CompileTotals {
+    size_t kernels = 0, compiled = 0;
+    double seconds = 0;  // sum over the processes
+};
+
+std::filesystem::path default_cache();
+
+// Every request in its own process. A request that fails throws with its repro line.
+std::vector<KernelRecord> compile_kernels(const std::vector<KernelRequest> &requests, const CompileOptions &options,
+                                          CompileTotals *totals = nullptr);
+
+// The hidden verb behind compile_kernels: one kernel in this process; writes the object into the cache and prints the record.
+int compile_command(const KernelRequest &request, const std::filesystem::path &cache);
+
+// For hconv show: as = "loops", "stmt", "asm" or "ptx".
+std::string show_code(const KernelRequest &request, const std::string &as);
+
+}  // namespace hconv

@@ -1,0 +1,381 @@
+// emit.cpp - see emit.h. An object of the cache has neutral names; one rename map a kernel makes them the library's own, so
+// that several libraries, and Halide's own runtime, live in one program.
+// SPDX-License-Identifier: MIT
+#include "tools/emit.h"
+
+#include "tools/embedded.h"
+
+#include <hconv/hconv.h>
+#include <nlohmann/json.hpp>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <set>
+#include <sstream>
+
+namespace hconv {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+const char *const cc_flags[] = {"-std=c99", "-O2", "-fPIC", "-fno-math-errno", "-ffp-contract=off"};
+
+// Files of runtime/ that only the run program needs.
+bool only_for_programs(const std::string &path) {
+    static const std::set<std::string> names{"exec.c", "trial.c", "trial.h", "fill.c", "fill.h", "asserts.c"};
+    return names.count(path) != 0;
+}
+
+std::string llvm_tool(const std::string &tool) {
+    std::vector<std::string> names{"llvm-" + tool};
+    for (int v = 21; v >= 14; --v) names.push_back("llvm-" + tool + "-" + std::to_string(v));
+    return need_program(names, "llvm");
+}
+
+void must(const std::vector<std::string> &command, const std::string &what) {
+    ProcessResult r = run_process(command);
+    if (r.exit_code) throw std::runtime_error(what + " failed: " + r.output);
+}
+
+std::string symbol_of(const std::string &library, const KernelRecord &k) {
+    std::string symbol = library + "__" + k.problem + "__" + k.target.isa;
+    for (size_t at; (at = symbol.find('?')) != std::string::npos;) symbol.replace(at, 1, "any");
+    return symbol;
+}
+
+// Global names of an object: which = "--undefined-only" or "--defined-only".
+std::vector<std::string> global_symbols(const fs::path &object, const std::string &which) {
+    ProcessResult r = run_process({llvm_tool("nm"), "--extern-only", which, "--just-symbol-name", object.string()});
+    if (r.exit_code) throw std::runtime_error("cannot read " + object.string() + ": " + r.output);
+    std::istringstream lines(r.output);
+    std::vector<std::string> names;
+    for (std::string name; lines >> name;) names.push_back(name);
+    return names;
+}
+
+// Copies the object with its exported names made the library's and halide_X made hconv1_X; refuses anything else left open.
+void rename_symbols(const KernelRecord &k, const std::string &symbol, bool asserts, const fs::path &to) {
+    const std::string underscore = k.target.platform.find("osx") != std::string::npos ? "_" : "";
+    std::vector<std::string> command{llvm_tool("objcopy")};
+    auto rename = [&](const std::string &from, const std::string &name) {
+        command.push_back("--redefine-sym=" + underscore + from + "=" + underscore + name);
+    };
+    const std::string neutral = "hconv_kernel";
+    for (const std::string &name : global_symbols(k.object, "--defined-only")) {
+        std::string plain = name.substr(underscore.size());
+        if (plain.compare(0, neutral.size(), neutral)) throw std::runtime_error("the kernel of " + k.problem + " exports " + name);
+        rename(plain, symbol + plain.substr(neutral.size()));
+    }
+    static const std::set<std::string> plain{"memcpy", "memmove", "memset", "_fltused", "__chkstk"};
+    for (std::string name : global_symbols(k.object, "--undefined-only")) {
+        if (!underscore.empty() && name[0] == '_') name.erase(0, 1);
+        if (asserts && name.compare(0, 13, "halide_error_") == 0) rename(name, "hconv1_assert_failed");
+        else if (name.compare(0, 7, "halide_") == 0) rename(name, "hconv1_" + name.substr(7));
+        else if (!plain.count(name))
+            throw std::runtime_error("the kernel of " + k.problem + " for " + k.target.text + " calls " + name +
+                                     ", which no emitted library may need");
+    }
+    command.push_back(k.object.string());
+    command.push_back(to.string());
+    must(command, "renaming the symbols of " + symbol);
+}
+
+std::string quoted(const std::string &text) { return json(text).dump(); }
+
+void put_sizes(std::ostream &out, const std::string &name, const std::vector<int64_t> &program) {
+    out << "static const int64_t " << name << "[] = {";
+    for (size_t i = 0; i < program.size(); ++i) out << (i ? ", " : "") << program[i];
+    out << "};\n";
+}
+
+const char *role_name(int role) {
+    return role == HCONV_INPUT ? "HCONV_INPUT" : role == HCONV_OUTPUT ? "HCONV_OUTPUT" : "HCONV_PARAMETER";
+}
+
+std::string table_source(const std::string &name, const std::vector<KernelRecord> &kernels,
+                         const std::vector<std::string> &symbols, const std::string &made_by) {
+    std::ostringstream out;
+    out << "/* " << name << ".c - the table of kernels in lib" << name << ".a. Made by " << made_by << ". */\n"
+        << "#include \"hconv/library.h\"\n\n";
+    for (size_t i = 0; i < kernels.size(); ++i) {
+        const KernelRecord &k = kernels[i];
+        out << "int " << symbols[i] << "_argv(void **);\n";
+        out << "static const hconv_argument arguments_" << i << "[] = {";
+        for (size_t a = 0; a < k.arguments.size(); ++a)
+            out << (a ? ",\n    " : "\n    ") << "{" << quoted(k.names[2 * a]) << ", " << role_name(k.arguments[a].role)
+                << ", HCONV_F32, " << int(k.arguments[a].rank) << ", " << quoted(k.names[2 * a + 1]) << "}";
+        out << "};\n";
+        put_sizes(out, "root_" + std::to_string(i), k.root);
+        put_sizes(out, "slot_" + std::to_string(i), k.slot);
+    }
+    out << "\nstatic const hconv_kernel kernels[] = {\n";
+    for (size_t i = 0; i < kernels.size(); ++i) {
+        const KernelRecord &k = kernels[i];
+        out << "    {" << quoted(symbols[i]) << ",\n     " << quoted(k.problem) << ", " << quoted(k.target.halide) << ",\n     "
+            << quoted(k.schedule) << ", " << symbols[i] << "_argv, arguments_" << i << ", " << k.arguments.size() << ", "
+            << k.target.level << ", " << quoted(k.target.isa) << ",\n     root_" << i << ", slot_" << i << ", " << k.min_h
+            << ", " << k.min_w << ", UINT64_C(" << k.target.features << "), UINT64_C(0x" << k.hash << "), 0, 0},\n";
+    }
+    out << "};\n\nextern const hconv_library hconv_library_" << name << ";\nconst hconv_library hconv_library_" << name
+        << " = {HCONV_LIBRARY_ABI, " << kernels.size() << ", " << quoted(name) << ", " << quoted(made_by) << ", kernels};\n";
+    return out.str();
+}
+
+std::string header_source(const std::string &name, const std::vector<KernelRecord> &kernels) {
+    std::ostringstream out;
+    std::set<std::string> problems;
+    for (const KernelRecord &k : kernels) problems.insert(k.problem);
+    out << "/* " << name << ".h - convolution kernels compiled by hconv; use with hconv/hconv.h. Problems:\n";
+    for (const std::string &p : problems) out << " *   " << p << "\n";
+    out << " */\n#ifndef HCONV_LIBRARY_" << name << "_H\n#define HCONV_LIBRARY_" << name << "_H\n\n#include \"hconv/hconv.h\"\n\n"
+        << "#ifdef __cplusplus\nextern \"C\" {\n#endif\nextern const hconv_library hconv_library_" << name
+        << ";\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n";
+    return out.str();
+}
+
+// A complete program for the first problem whose sizes are known, with the sizes of its tensors.
+std::string use_text(const std::string &name, const std::vector<KernelRecord> &kernels) {
+    std::string problem = kernels.front().problem;
+    for (const KernelRecord &k : kernels)
+        if (k.problem.find('?') == std::string::npos) {
+            problem = k.problem;
+            break;
+        }
+    for (size_t at; (at = problem.find('?')) != std::string::npos;) problem.replace(at, 1, "32");
+    std::string text =
+        "How to use lib@.a: a complete program. Save as use.c beside this file, then\n"
+        "  cc -I. use.c lib@.a -o use -lm -lpthread && ./use\n"
+        "(where lib@.a has no runtime in it: add @.c hconv/src/*.c hconv/src/variants/*.c to the command)\n\n"
+        "#include \"@.h\"\n#include <stdio.h>\n#include <stdlib.h>\n\n"
+        "int main(void) {\n"
+        "    char why[HCONV_WHY_BYTES] = \"\";\n"
+        "    hconv_problem problem;\n    hconv_context *context;\n    hconv_plan *plan;\n"
+        "    hconv_plan_info info = {sizeof info};\n    hconv_parameter parameters[32];\n"
+        "    const void *inputs[4];\n    void *outputs[2], *packed;\n    int parameter_count = 0;\n"
+        "    hconv_run_args run = {sizeof run};\n\n"
+        "    if (hconv_problem_parse(\"%\", &problem, why, sizeof why) ||\n"
+        "        hconv_context_create(NULL, &context, why, sizeof why) ||\n"
+        "        hconv_context_add_library(context, &hconv_library_@) ||\n"
+        "        hconv_plan_create(context, &problem, &plan, why, sizeof why) ||\n"
+        "        hconv_plan_describe(plan, &info)) {\n"
+        "        fprintf(stderr, \"%s\\n\", why);\n        return 1;\n    }\n"
+        "    for (int i = 0; i < info.tensor_count; ++i) { /* inputs, then parameters, then outputs */\n"
+        "        hconv_tensor_info t = {sizeof t};\n        float *data;\n"
+        "        hconv_plan_tensor(plan, i, &t);\n        data = (float *)malloc(t.bytes);\n"
+        "        for (size_t k = 0; k < t.bytes / 4; ++k) data[k] = 0.01f * (float)(k % 100 + 1); /* your data here */\n"
+        "        if (t.role == HCONV_INPUT) inputs[run.input_count++] = data;\n"
+        "        if (t.role == HCONV_OUTPUT) outputs[run.output_count++] = data;\n"
+        "        if (t.role == HCONV_PARAMETER && !t.optional) {\n"
+        "            parameters[parameter_count].name = t.name;\n"
+        "            parameters[parameter_count].data = data;\n"
+        "            parameters[parameter_count++].bytes = t.bytes;\n        }\n    }\n"
+        "    packed = (char *)malloc(info.packed_bytes + 64);\n"
+        "    packed = (char *)packed + (64 - (size_t)packed % 64) % 64;\n"
+        "    run.inputs = inputs, run.outputs = outputs, run.packed = packed;\n"
+        "    if (hconv_pack(plan, parameters, parameter_count, packed, info.packed_bytes, why, sizeof why) ||\n"
+        "        hconv_run(plan, &run)) {\n        fprintf(stderr, \"%s\\n\", why);\n        return 1;\n    }\n"
+        "    printf(\"%s on %s: y[0] = %g\\n\", info.problem, info.target, (double)*(float *)outputs[0]);\n"
+        "    hconv_plan_destroy(plan);\n    hconv_context_destroy(context);\n    return 0;\n}\n";
+    for (size_t at = 0; (at = text.find('@', at)) != std::string::npos; at += name.size()) text.replace(at, 1, name);
+    return text.replace(text.find("\"%\""), 3, "\"" + problem + "\"");
+}
+
+std::string cmake_source(const std::string &name) {
+    return "# The emitted library as a target: add_subdirectory(this folder), target_link_libraries(app PRIVATE " + name + ")\n"
+           "cmake_minimum_required(VERSION 3.13)\nproject(" + name + " C)\n"
+           "file(GLOB_RECURSE sources ${CMAKE_CURRENT_SOURCE_DIR}/hconv/src/*.c)\n"
+           "add_library(" + name + " STATIC ${CMAKE_CURRENT_SOURCE_DIR}/" + name + ".c ${sources})\n"
+           "set_target_properties(" + name + " PROPERTIES C_STANDARD 99 POSITION_INDEPENDENT_CODE ON)\n"
+           "target_include_directories(" + name + " PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})\n"
+           "find_package(Threads REQUIRED)\n"
+           "target_link_libraries(" + name + " PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/lib" + name + "_kernels.a Threads::Threads m)\n";
+}
+
+// runtime/include/hconv/x.h -> hconv/x.h, runtime/x -> hconv/src/x.
+fs::path vendored_path(const std::string &path) {
+    const std::string headers = "include/hconv/";
+    return path.compare(0, headers.size(), headers) == 0 ? fs::path("hconv") / path.substr(headers.size())
+                                                         : fs::path("hconv/src") / path;
+}
+
+void write_runtime(const fs::path &directory, bool for_program) {
+    for (int i = 0; i < hconv_embedded_file_count; ++i) {
+        const EmbeddedFile &f = hconv_embedded_files[i];
+        if (only_for_programs(f.path) && !for_program) continue;
+        fs::path path = directory / vendored_path(f.path);
+        fs::create_directories(path.parent_path());
+        write_file(path, std::string(f.begin, f.end));
+    }
+}
+
+// Objects of the runtime for a compiler, made once and kept in the cache; program: those of the run program instead.
+std::vector<std::string> runtime_objects(const std::string &cc, const fs::path &cache, bool program) {
+    std::string key = cc;
+    for (const char *flag : cc_flags) key += flag;
+    for (int i = 0; i < hconv_embedded_file_count; ++i)
+        key += hconv_embedded_files[i].path + std::string(hconv_embedded_files[i].begin, hconv_embedded_files[i].end);
+    char name[17];
+    snprintf(name, sizeof name, "%016llx", (unsigned long long)XXH3_64bits(key.data(), key.size()));
+    fs::path folder = cache / "runtime" / name;
+    if (!fs::exists(folder / "complete")) {
+        fs::create_directories(cache / "runtime");
+        TemporaryFolder work(cache / "runtime");
+        write_runtime(work.path, true);
+        std::vector<std::vector<std::string>> commands;
+        for (int i = 0; i < hconv_embedded_file_count; ++i) {
+            std::string path = hconv_embedded_files[i].path, flat = path;
+            if (path.size() < 2 || path.substr(path.size() - 2) != ".c") continue;
+            std::replace(flat.begin(), flat.end(), '/', '_');
+            commands.push_back({cc, "-I" + work.path.string(), "-c", (work.path / vendored_path(path)).string(), "-o",
+                                (work.path / (flat + ".o")).string()});
+            commands.back().insert(commands.back().begin() + 1, std::begin(cc_flags), std::end(cc_flags));
+        }
+        run_processes(commands, 2, {}, [&](size_t i, const ProcessResult &r) {
+            if (r.exit_code) throw std::runtime_error("compiling " + commands[i][commands[i].size() - 3] + " failed: " + r.output);
+        });
+        write_file(work.path / "complete", "");
+        std::error_code raced;
+        fs::rename(work.path, folder, raced);
+    }
+    std::vector<std::string> objects;
+    for (const auto &entry : fs::directory_iterator(folder)) {
+        std::string file = entry.path().filename().string();
+        if (file.size() < 4 || file.substr(file.size() - 2) != ".o") continue;
+        if (only_for_programs(file.substr(0, file.size() - 2)) == program) objects.push_back(entry.path().string());
+    }
+    std::sort(objects.begin(), objects.end());
+    return objects;
+}
+
+json manifest(const std::string &name, const std::string &made_by, const EmitResult &result) {
+    json kernels = json::array();
+    for (size_t i = 0; i < result.kernels.size(); ++i) {
+        const KernelRecord &k = result.kernels[i];
+        kernels.push_back({{"symbol", result.symbols[i]}, {"problem", k.problem}, {"target", k.target.halide},
+                           {"isa", k.target.isa}, {"schedule", k.schedule}, {"chosen", k.rule}, {"hash", k.hash},
+                           {"verified", k.target.runs_here() ? "by hconv check" : "not run here"}});
+    }
+    return {{"library", name}, {"made_by", made_by}, {"abi", HCONV_LIBRARY_ABI}, {"kernels", kernels}};
+}
+
+void check_name(const std::string &name) {
+    bool good = !name.empty() && !isdigit(static_cast<unsigned char>(name[0]));
+    for (char c : name) good &= isalnum(static_cast<unsigned char>(c)) || c == '_';
+    if (!good) throw std::invalid_argument("--name '" + name + "' must be a C identifier");
+}
+
+std::string one_platform(const std::vector<Target> &targets) {
+    for (const Target &t : targets)
+        if (t.platform != targets.front().platform)
+            throw std::invalid_argument("one library is for one platform, but " + targets.front().text + " and " + t.text +
+                                        " differ: emit twice");
+    return targets.front().platform;
+}
+
+EmitResult compile_all(const EmitOptions &o, const std::vector<Target> &targets) {
+    std::vector<KernelRequest> requests;
+    std::set<std::string> seen;
+    for (const std::string &text : o.problems) {
+        std::string problem = Problem::parse(text).text();
+        if (!seen.insert(problem).second) continue;
+        for (const Target &t : targets) requests.push_back({problem, t, o.schedule, o.asserts});
+    }
+    if (requests.empty()) throw std::invalid_argument("no problem was given");
+    EmitResult result;
+    result.kernels = compile_kernels(requests, o.compile, &result.totals);
+    for (const KernelRecord &k : result.kernels) result.symbols.push_back(symbol_of(o.name, k));
+    return result;
+}
+
+void archive(const fs::path &to, const std::vector<std::string> &objects) {
+    std::vector<std::string> command{llvm_tool("ar"), "rcsD", to.string()};
+    command.insert(command.end(), objects.begin(), objects.end());
+    must(command, "making " + to.string());
+}
+
+// Everything but the final rename.
+EmitResult write_library(const EmitOptions &o, const fs::path &directory) {
+    check_name(o.name);
+    const std::vector<Target> targets = resolve_targets(o.targets);
+    const std::string platform = one_platform(targets);
+    const fs::path cache = o.compile.cache.empty() ? default_cache() : o.compile.cache;
+    const std::string made_by = "hconv " + std::to_string(HCONV_VERSION / 1000000) + "." +
+                                std::to_string(HCONV_VERSION / 1000 % 1000) + "." + std::to_string(HCONV_VERSION % 1000);
+    EmitResult result = compile_all(o, targets);
+    TemporaryFolder objects;
+    std::vector<std::string> files;
+    for (size_t i = 0; i < result.kernels.size(); ++i) {
+        fs::path to = objects.path / (result.symbols[i] + "." + targets.front().object_suffix());
+        rename_symbols(result.kernels[i], result.symbols[i], o.asserts, to);
+        files.push_back(to.string());
+    }
+    write_file(directory / (o.name + ".c"), table_source(o.name, result.kernels, result.symbols, made_by));
+    write_file(directory / (o.name + ".h"), header_source(o.name, result.kernels));
+    write_runtime(directory, false);
+    archive(directory / ("lib" + o.name + "_kernels.a"), files);
+    const std::string cc = o.cc.empty() ? c_compiler_for(platform) : o.cc;
+    if (!cc.empty()) {
+        fs::path table = objects.path / "table.o";
+        std::vector<std::string> command{cc, "-I" + directory.string(), "-c", (directory / (o.name + ".c")).string(), "-o",
+                                         table.string()};
+        command.insert(command.begin() + 1, std::begin(cc_flags), std::end(cc_flags));
+        must(command, "compiling the table of kernels");
+        files.push_back(table.string());
+        for (const std::string &object : runtime_objects(cc, cache, false)) files.push_back(object);
+        archive(directory / ("lib" + o.name + ".a"), files);
+        result.has_archive_with_runtime = true;
+        result.archive_bytes = fs::file_size(directory / ("lib" + o.name + ".a"));
+    }
+    write_file(directory / "kernels.json", manifest(o.name, made_by, result).dump(1) + "\n");
+    write_file(directory / "CMakeLists.txt", cmake_source(o.name));
+    write_file(directory / "USE.txt", use_text(o.name, result.kernels));
+    return result;
+}
+
+}  // namespace
+
+EmitResult emit_library(const EmitOptions &o, const fs::path &given) {
+    const fs::path directory = fs::absolute(given).lexically_normal();
+    std::error_code error;
+    fs::path parent = (directory.has_filename() ? directory : directory.parent_path()).parent_path();
+    if (fs::exists(directory) && !fs::is_empty(directory) && !fs::exists(directory / "kernels.json"))
+        throw std::runtime_error(given.string() + " is there and was not made by hconv emit: name another folder, or remove it");
+    fs::create_directories(parent, error);
+    if (error) throw std::runtime_error("cannot make " + parent.string() + ": " + error.message());
+    TemporaryFolder work(parent);
+    fs::path fresh = work.path / "new";
+    fs::create_directory(fresh);
+    EmitResult result = write_library(o, fresh);
+    if (fs::exists(directory)) fs::rename(directory, work.path / "old");
+    fs::rename(fresh, directory);
+    return result;
+}
+
+Program build_program(const EmitOptions &options) {
+    EmitOptions o = options;
+    o.name = "exec";
+    Program program;
+    program.folder = std::make_shared<TemporaryFolder>();
+    fs::path folder = program.folder->path / "library";
+    fs::create_directory(folder);
+    program.library = write_library(o, folder);
+    const std::string platform = program.library.kernels.front().target.platform;
+    const std::string cc = o.cc.empty() ? c_compiler_for(platform) : o.cc;
+    if (cc.empty()) throw std::runtime_error("no C compiler for " + platform + " was found: name one with --cc");
+    write_file(folder / "pointer.c", "#include \"exec.h\"\n#include \"hconv/library.h\"\n"
+                                     "extern const hconv_library *const hconv_exec_library;\n"
+                                     "const hconv_library *const hconv_exec_library = &hconv_library_exec;\n");
+    program.path = program.folder->path / "exec";
+    std::vector<std::string> command{cc, "-I" + folder.string(), (folder / "pointer.c").string(), "-o", program.path.string()};
+    for (const std::string &object : runtime_objects(cc, o.compile.cache.empty() ? default_cache() : o.compile.cache, true))
+        command.push_back(object);
+    if (platform == "arm-64-linux") command.push_back("-static");
+    command.insert(command.end(), {(folder / "libexec.a").string(), "-lm", "-lpthread"});
+    must(command, "linking the run program");
+    return program;
+}
+
+}  // namespace hconv

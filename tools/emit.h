@@ -1,0 +1,41 @@
+// emit.h - problems x targets to a folder an application can vendor, and to the run program that check, bench and run use.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "tools/compile.h"
+#include "tools/process.h"
+
+#include <memory>
+
+namespace hconv {
+
+struct EmitOptions {
+    std::vector<std::string> problems;
+    std::vector<std::string> targets{"x86-64-linux"};
+    std::string schedule;   // for every kernel; empty: looked up
+    std::string name = "kernels";
+    std::string cc;         // empty: the platform's default
+    bool asserts = false;   // Halide's own checks compiled in
+    CompileOptions compile;
+};
+
+struct EmitResult {
+    std::vector<KernelRecord> kernels;
+    std::vector<std::string> symbols;  // of each kernel
+    CompileTotals totals;
+    bool has_archive_with_runtime = false;
+    uint64_t archive_bytes = 0;
+};
+
+// Writes directory whole or not at all; an earlier emitted folder of that name is replaced.
+EmitResult emit_library(const EmitOptions &options, const std::filesystem::path &directory);
+
+// An executable made of exactly what emit writes plus runtime/exec.c; removed with the folder.
+struct Program {
+    std::shared_ptr<TemporaryFolder> folder;
+    std::filesystem::path path;
+    EmitResult library;
+};
+Program build_program(const EmitOptions &options);
+
+}  // namespace hconv

@@ -1,0 +1,144 @@
+// hconv.cpp - the command: verbs and flags only. Exit 0 = all good, 1 = something failed, 2 = bad usage.
+// SPDX-License-Identifier: MIT
+#include "tools/emit.h"
+#include "tools/problem_list.h"
+#include "tools/show.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <iostream>
+#include <unistd.h>
+
+namespace hconv {
+
+namespace {
+
+// A line that rewrites itself on a terminal, plain lines elsewhere (every tenth, and the last).
+void print_progress(size_t done, size_t count, const std::string &line) {
+    if (isatty(2)) std::fprintf(stderr, "\r\033[K[%zu/%zu] %s%s", done, count, line.c_str(), done == count ? "\n" : "");
+    else if (done == count || done % 10 == 0) std::fprintf(stderr, "[%zu/%zu] %s\n", done, count, line.c_str());
+}
+
+void add_compile_flags(CLI::App *verb, CompileOptions &c) {
+    c.progress = print_progress;
+    verb->add_option("--jobs", c.jobs, "kernels compiled at once (default: all cores)");
+    verb->add_option("--cache", c.cache, "folder of compiled kernels (default: $HCONV_CACHE, ~/.cache/hconv)");
+}
+
+struct EmitVerb {
+    EmitOptions options;
+    std::string directory;
+    int operator()() {
+        std::vector<std::string> texts;
+        for (const ListedProblem &p : read_problems(options.problems)) texts.push_back(p.text());
+        options.problems = texts;
+        EmitResult r = emit_library(options, directory);
+        std::printf("%s: %zu kernels (%zu compiled in %.1f s of processor time, the others from the cache)", directory.c_str(),
+                    r.kernels.size(), r.totals.compiled, r.totals.seconds);
+        if (r.has_archive_with_runtime) std::printf(", lib%s.a %.1f KB", options.name.c_str(), double(r.archive_bytes) / 1024);
+        else std::printf("; no C compiler for this target: build with the CMakeLists.txt in it");
+        std::printf("\nhow to use it: %s/USE.txt\n", directory.c_str());
+        return 0;
+    }
+};
+
+void add_emit(CLI::App &app, std::function<int()> &chosen) {
+    auto verb = app.add_subcommand("emit", "compile problems into a static library an application can vendor");
+    auto e = std::make_shared<EmitVerb>();
+    verb->add_option("problems", e->options.problems, "problem strings, or @FILE with one a line")->required();
+    verb->add_option("-o,--output", e->directory, "folder to make")->required();
+    verb->add_option("--name", e->options.name, "name of the library, a C identifier (default: kernels)");
+    verb->add_option("--target", e->options.targets, "targets, as hconv list targets names them (default: x86-64-linux)")
+        ->delimiter(',');
+    verb->add_option("--schedule", e->options.schedule, "schedule of every kernel (default: looked up)");
+    verb->add_option("--cc", e->options.cc, "C compiler for the table and the runtime");
+    verb->add_flag("--asserts", e->options.asserts, "compile Halide's own checks in, for tests");
+    add_compile_flags(verb, e->options.compile);
+    verb->footer("example: hconv emit conv2d_ci64_h56_co64_k3_p1_relu -o out/mynet --name mynet");
+    verb->callback([e, &chosen] { chosen = [e] { return (*e)(); }; });
+}
+
+void add_show(CLI::App &app, std::function<int()> &chosen) {
+    auto verb = app.add_subcommand("show", "tensors, parameters, multiply-adds, schedule, loops or assembly of problems");
+    auto o = std::make_shared<ShowOptions>();
+    verb->add_option("problems", o->problems, "problem strings")->required();
+    verb->add_option("--target", o->target, "target (default: host)");
+    verb->add_option("--schedule", o->schedule, "schedule (default: looked up)");
+    verb->add_option("--as", o->as, "schedule, loops, stmt, asm or ptx");
+    verb->add_flag("--why", o->why, "say why this schedule, and how parameters are packed");
+    verb->footer("example: hconv show conv2d_ci64_h56_co64_k3_p1 --as loops");
+    verb->callback([o, &chosen] { chosen = [o] { return show_command(*o); }; });
+}
+
+// Hidden: one kernel in a process of its own.
+void add_compile_kernel(CLI::App &app, std::function<int()> &chosen) {
+    auto verb = app.add_subcommand("compile-kernel", "")->group("");
+    struct Arguments {
+        KernelRequest request;
+        std::string target, cache;
+    };
+    auto a = std::make_shared<Arguments>();
+    verb->add_option("problem", a->request.problem)->required();
+    verb->add_option("--target", a->target)->required();
+    verb->add_option("--schedule", a->request.schedule);
+    verb->add_option("--cache", a->cache)->required();
+    verb->add_flag("--asserts", a->request.asserts);
+    verb->callback([a, &chosen] {
+        chosen = [a] {
+            a->request.target = resolve_targets(a->target).front();
+            return compile_command(a->request, a->cache);
+        };
+    });
+}
+
+int main_command(int argc, char **argv) {
+    CLI::App app{"hconv: convolution variants compiled ahead of time\n"
+                 "  1. hconv list                                          what exists\n"
+                 "  2. hconv show conv2d_ci64_h56_co64_k3_p1 --why         one problem, looked at\n"
+                 "  3. hconv check conv2d_ci64_h56_co64_k3_p1              compile, run, compare with the reference\n"
+                 "  4. hconv emit conv2d_ci64_h56_co64_k3_p1 -o out/net    a library to link\n"
+                 "  5. hconv bench conv2d_ci64_h56_co64_k3_p1              how fast it is here"};
+    std::function<int()> chosen;
+    app.set_version_flag("--version", "hconv " + std::to_string(HCONV_VERSION / 1000000) + "." +
+                                          std::to_string(HCONV_VERSION / 1000 % 1000) + "." +
+                                          std::to_string(HCONV_VERSION % 1000));
+    app.require_subcommand(0, 1);
+    auto list = app.add_subcommand("list", "variants, targets and schedules that exist");
+    auto what = std::make_shared<std::string>();
+    list->add_option("what", *what, "variants, targets or schedules (default: all)")
+        ->check(CLI::IsMember({"variants", "targets", "schedules"}));
+    list->callback([what, &chosen] { chosen = [what] { return list_command(*what); }; });
+    add_show(app, chosen);
+    add_emit(app, chosen);
+    app.add_subcommand("doctor", "what was found on this machine, and what to install")->callback([&chosen] {
+        chosen = doctor_command;
+    });
+    add_compile_kernel(app, chosen);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError &e) {
+        return app.exit(e) ? 2 : 0;
+    }
+    if (!chosen) {
+        std::cout << app.help();
+        return 0;
+    }
+    return chosen();
+}
+
+}  // namespace
+
+}  // namespace hconv
+
+int main(int argc, char **argv) {
+    try {
+        return hconv::main_command(argc, argv);
+    } catch (const std::invalid_argument &e) {
+        std::fprintf(stderr, "hconv: %s\n", e.what());
+        return 2;
+    } catch (const std::exception &e) {
+        std::fprintf(stderr, "hconv: %s\n", e.what());
+        return 1;
+    }
+}

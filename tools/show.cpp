@@ -1,0 +1,151 @@
+// show.cpp - see show.h. Of several problems, show also prints the chain's totals: parameters and multiply-adds add up, the
+// receptive field is 1 + sum of (reach - 1) times the strides before.
+// SPDX-License-Identifier: MIT
+#include "tools/show.h"
+
+#include "schedules/schedule.h"
+#include "tools/compile.h"
+#include "tools/process.h"
+#include "tools/targets.h"
+
+#include <cinttypes>
+#include <cstdio>
+#include <iostream>
+#include <set>
+#include <stdexcept>
+
+namespace hconv {
+
+namespace {
+
+std::string shape_text(const hconv_tensor &t) {
+    std::string text = "[";
+    for (int i = 0; i < t.rank; ++i)
+        text += (i ? ", " : "") + (t.extent[i] ? std::to_string(t.extent[i]) : std::string("?"));
+    return text + "]";
+}
+
+double elements(const hconv_tensor &t) {
+    double count = 1;
+    for (int i = 0; i < t.rank; ++i) count *= double(t.extent[i]);
+    return count;
+}
+
+bool trainable(const hconv_tensor &t) {
+    const std::string name = t.name;
+    return t.role == HCONV_PARAMETER && !t.optional && name.find("running_") == std::string::npos;
+}
+
+struct Totals {
+    double parameters = 0, multiply_adds = 0;
+    long reach_h = 1, reach_w = 1, step_h = 1, step_w = 1;
+};
+
+void show_problem(const Problem &p, Totals &total) {
+    double parameters = 0, bytes = 0, macs = p.kind().family->multiply_adds(&p);
+    std::printf("%s\n  %s\n", p.text().c_str(), p.kind().about);
+    static const char *const roles[] = {"input", "parameter", "output"};
+    for (const hconv_tensor &t : p.tensors()) {
+        std::printf("  %-9s  %-30s %s%s\n", roles[t.role], t.name, shape_text(t).c_str(), t.optional ? "  optional" : "");
+        if (trainable(t)) parameters += elements(t);
+        if (!t.optional) bytes += 4 * elements(t);
+    }
+    int high = 1, wide = 1;
+    p.kind().family->receptive_field(&p, &high, &wide);
+    std::printf("  parameters       %.0f\n", parameters);
+    if (p.open()) {
+        std::printf("  multiply-adds    depend on the open sizes\n");
+    } else {
+        std::printf("  multiply-adds    %.0f\n  bytes            %.0f\n", macs, bytes);
+    }
+    std::printf("  receptive field  %d x %d\n", high, wide);
+    total.parameters += parameters, total.multiply_adds += macs;
+    total.reach_h += (high - 1) * total.step_h, total.reach_w += (wide - 1) * total.step_w;
+    total.step_h *= p.stride_h, total.step_w *= p.stride_w;
+}
+
+void show_schedule(const Problem &p, const Target &t, const ShowOptions &o) {
+    Choice c = choose_for(p, Halide::Target(t.halide), o.schedule);
+    std::printf("  schedule         %s for %s\n", c.schedule.c_str(), t.text.c_str());
+    if (!o.why) return;
+    std::printf("  because          %s\n", c.rule.c_str());
+    for (const TensorArgument &a : c.arguments)
+        if (a.tensor.role == HCONV_PARAMETER) std::printf("  packed           %-14s as %s\n", a.tensor.name, a.layout.c_str());
+}
+
+}  // namespace
+
+int list_command(const std::string &what) {
+    if (what.empty() || what == "variants") {
+        std::printf("variants (problem = variant { _item }; keys with their defaults, * = computed):\n");
+        for (const hconv_variant &v : hconv_variants)
+            std::printf("  %-10s %s\n             keys  %s\n             words %s\n", v.name, v.about, v.keys, v.words);
+        std::printf("  act = relu relu6 leaky prelu silu hardswish hardsigmoid gelu gelutanh sigmoid tanh\n");
+    }
+    if (what.empty() || what == "targets") {
+        std::printf("targets (a platform alone means all its CPU levels; host = this CPU):\n");
+        for (const Target &t : known_targets())
+            std::printf("  %-22s %-7s %s\n", t.text.c_str(), t.isa.c_str(), t.runs_here() ? "runs here" : "");
+    }
+    if (what.empty() || what == "schedules") {
+        std::printf("schedules (generic fits every variant on every target):\n");
+        for (const ScheduleListing &s : all_schedules()) {
+            std::printf("  %-5s %-8s %s\n", s.folder.c_str(), s.stages.c_str(), s.name.c_str());
+            for (const Knob *k : s.make()->knobs) {
+                std::printf("                   %s=%d  of", k->name, k->value);
+                for (int v : k->values) std::printf(" %d", v);
+                std::printf("\n");
+            }
+        }
+    }
+    return 0;
+}
+
+int show_command(const ShowOptions &o) {
+    const std::set<std::string> views{"", "schedule", "loops", "stmt", "asm", "ptx"};
+    if (!views.count(o.as)) throw std::invalid_argument("--as is schedule, loops, stmt, asm or ptx; not '" + o.as + "'");
+    const Target target = resolve_targets(o.target).back();
+    Totals total;
+    for (const std::string &text : o.problems) {
+        Problem p = Problem::parse(text);
+        if (!o.as.empty() && o.as != "schedule") {
+            std::printf("%s", show_code({p.text(), target, o.schedule}, o.as).c_str());
+            continue;
+        }
+        show_problem(p, total);
+        show_schedule(p, target, o);
+    }
+    if (o.problems.size() > 1 && (o.as.empty() || o.as == "schedule"))
+        std::printf("all %zu in a row\n  parameters       %.0f\n  multiply-adds    %.0f\n  receptive field  %ld x %ld\n",
+                    o.problems.size(), total.parameters, total.multiply_adds, total.reach_h, total.reach_w);
+    return 0;
+}
+
+int doctor_command() {
+    bool good = true;
+    auto line = [&](const std::string &what, const std::string &found, const std::string &otherwise, bool needed) {
+        std::printf("  %-22s %s\n", what.c_str(), !found.empty() ? found.c_str() : otherwise.c_str());
+        good &= !needed || !found.empty();
+    };
+    std::vector<std::string> objcopy{"llvm-objcopy"}, archiver{"llvm-ar"};
+    for (int v = 21; v >= 14; --v) {
+        objcopy.push_back("llvm-objcopy-" + std::to_string(v));
+        archiver.push_back("llvm-ar-" + std::to_string(v));
+    }
+    std::printf("hconv %d.%d.%d, Halide %d.%d.%d\n", HCONV_VERSION / 1000000, HCONV_VERSION / 1000 % 1000, HCONV_VERSION % 1000,
+                HALIDE_VERSION_MAJOR, HALIDE_VERSION_MINOR, HALIDE_VERSION_PATCH);
+    line("this CPU", resolve_targets("host").front().text, "", true);
+    line("C compiler", c_compiler_for("x86-64-linux"), "none: install gcc", true);
+    line("llvm-objcopy", find_program(objcopy), "none: install llvm", true);
+    line("llvm-ar", find_program(archiver), "none: install llvm", true);
+    line("ARM cross compiler", find_program({"aarch64-linux-gnu-gcc"}), "none: install gcc-aarch64-linux-gnu (for arm-64-linux)", false);
+    line("ARM emulator", find_program({"qemu-aarch64", "qemu-aarch64-static"}), "none: install qemu-user (to run arm-64-linux here)", false);
+    line("ptxas", find_program({"ptxas", "/usr/local/cuda/bin/ptxas"}), "none: install the CUDA Toolkit (to assemble PTX)", false);
+    std::error_code error;
+    std::filesystem::create_directories(default_cache(), error);
+    line("kernel cache", error ? "" : default_cache().string(), "cannot be written: " + default_cache().string(), true);
+    std::printf(good ? "all that is needed is there\n" : "something that is needed is missing: see above\n");
+    return good ? 0 : 1;
+}
+
+}  // namespace hconv
