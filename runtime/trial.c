@@ -6,6 +6,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "trial.h"
 
+#include "internal.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
@@ -471,6 +473,19 @@ static int measure(bench *b, const service *v) {
 
 /* ---- the process of its own */
 
+/* May this kernel be refused here? The CPU lacks something, the sizes are below what its row states. Any other refusal is
+ * a failure. */
+static int may_be_refused(const hconv_trial *t) {
+    const hconv_kernel *k = t->kernel;
+    hconv_tensor_list list;
+    hconv_variant_of(t->problem)->family->tensors(t->problem, &list);
+    for (int i = 0; i < list.count; ++i)
+        if (list.at[i].role == HCONV_OUTPUT && list.at[i].rank == 4 &&
+            (list.at[i].extent[2] < k->min_h || list.at[i].extent[3] < k->min_w))
+            return 1;
+    return (k->cpu_features & ~hconv_cpu_features()) != 0;
+}
+
 static void run_all(const hconv_trial *t, shared *s) {
     hconv_context_options options = options_of(t->threads > 0 ? t->threads : 1, 0);
     hconv_trial_result *r = &s->result;
@@ -478,9 +493,14 @@ static void run_all(const hconv_trial *t, shared *s) {
     bench b;
     hconv_status status;
     snprintf(s->doing, sizeof s->doing, "making a plan");
+    if (t->kernel->cpu_features & HCONV_DEVICE_CUDA) {
+        r->outcome = HCONV_SKIPPED;
+        hconv_sentence(r->sentence, sizeof r->sentence, "trials make no device memory: not run on the GPU");
+        return;
+    }
     status = service_open(&v, t, &options, r->sentence, sizeof r->sentence);
     if (status) {
-        r->outcome = status == HCONV_UNSUPPORTED || status == HCONV_DEVICE_ERROR ? HCONV_SKIPPED : HCONV_FAILED;
+        r->outcome = status == HCONV_UNSUPPORTED && may_be_refused(t) ? HCONV_SKIPPED : HCONV_FAILED;
         service_close(&v);
         return;
     }

@@ -1,0 +1,28 @@
+// problem_list.h - problems as people list them: one a line, '#' begins a comment.
+// SPDX-License-Identifier: MIT
+// line = problem [ "@" sizes { "," sizes } ] [ ":" label ] [ "*" times ]     sizes = n2h120w160, h or w alone: for both
+// Sizes are those at which an open problem is checked, timed and tuned. Blanks may stand before "@", ":" and "*".
+#pragma once
+
+#include "generators/problem.h"
+
+#include <string>
+#include <vector>
+
+namespace hconv {
+
+struct ListedProblem {
+    Problem problem;
+    std::vector<Problem> sizes;  // every size known; problem itself where nothing is open
+    std::string label;
+    int times = 1;
+    std::string text() const { return problem.text(); }
+};
+
+// Each argument is a line, or "@FILE", a list of lines. A problem met again adds its sizes and times to the first.
+// Throws std::invalid_argument with a sentence that names the file and line.
+std::vector<ListedProblem> read_problems(const std::vector<std::string> &arguments);
+// Sizes for an open problem that none were given for: from the least it allows to some that no tile divides.
+std::vector<Problem> default_sizes(const Problem &open);
+
+}  // namespace hconv

@@ -1,0 +1,99 @@
+// run_program.cpp - see run_program.h. Jobs and results are the lines that runtime/exec.c describes.
+// SPDX-License-Identifier: MIT
+#include "tools/run_program.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+
+namespace hconv {
+
+static std::string quoted(const std::string &text) {
+    std::string q = "'";
+    for (char c : text) q += c == '\'' ? "'\\''" : std::string(1, c);
+    return q + "'";
+}
+
+static Program build(const std::vector<ListedProblem> &problems, const KernelOptions &options) {
+    EmitOptions emit;
+    for (const ListedProblem &p : problems) emit.problems.push_back(p.text());
+    emit.targets = {options.target};
+    emit.schedule = options.schedule;
+    emit.cc = options.cc;
+    emit.asserts = options.asserts;
+    emit.compile = options.compile;
+    return build_program(emit);
+}
+
+RunProgram::RunProgram(const std::vector<ListedProblem> &problems, const KernelOptions &options)
+    : program(build(problems, options)), runner(options.runner) {
+    each_line("--list", [&](const nlohmann::json &row) {
+        table.push_back({Problem::parse(row.at("problem")), row.at("symbol"), row.at("target"), row.at("schedule"), row.at("isa")});
+    });
+    if (table.empty())
+        throw std::runtime_error("the kernels were compiled, but their program does not run here: give a --runner for " +
+                                 options.target);
+}
+
+void RunProgram::each_line(const std::string &arguments, const std::function<void(const nlohmann::json &)> &line) const {
+    std::string command = "cd " + quoted(folder().string()) + " && " + runner + " " + quoted(program.path.string()) + " " + arguments;
+    FILE *pipe = popen(command.c_str(), "r");
+    if (!pipe) throw std::runtime_error("cannot start " + command);
+    char *text = nullptr;
+    size_t room = 0;
+    while (getline(&text, &room, pipe) > 0) {
+        nlohmann::json parsed = nlohmann::json::parse(text, nullptr, false);
+        if (!parsed.is_discarded()) line(parsed);
+        else std::fputs(text, stderr);
+    }
+    free(text);
+    pclose(pipe);
+}
+
+static std::string job_line(const Job &j, size_t id) {
+    std::string line = "id=" + std::to_string(id) + " kernel=" + std::to_string(j.kernel) + " problem=" + j.problem.text() +
+                       " data=" + j.data + " seed=" + std::to_string(j.seed) + " threads=" + std::to_string(j.threads) +
+                       " rounds=" + std::to_string(j.rounds) + " limit=" + std::to_string(j.limit_seconds);
+    if (!j.checks.empty()) line += " checks=" + j.checks;
+    if (!j.output.empty()) line += " output=" + j.output;
+    return line + "\n";
+}
+
+void RunProgram::run(const std::vector<Job> &jobs, const std::function<void(size_t, const JobResult &)> &done) const {
+    std::string lines;
+    size_t next = 0;
+    for (size_t i = 0; i < jobs.size(); ++i) lines += job_line(jobs[i], i);
+    write_file(folder() / "jobs", lines);
+    each_line("jobs", [&](const nlohmann::json &j) {
+        JobResult r{j.at("outcome"), j.at("why")};
+        r.flops = j.value("flops", 0.0), r.bytes_moved = j.value("bytes_moved", 0.0);
+        r.median_ns = j.value("median_ns", 0.0), r.min_ns = j.value("min_ns", 0.0);
+        r.workspace_bytes = j.value("workspace_bytes", uint64_t(0)), r.packed_bytes = j.value("packed_bytes", uint64_t(0));
+        done(next++, r);
+    });
+    while (next < jobs.size()) done(next++, {"failed", "the run program ended before this job"});
+}
+
+std::vector<float> RunProgram::take_output(const std::string &name) const {
+    std::string bytes = read_file(folder() / name);
+    std::vector<float> values(bytes.size() / sizeof(float));
+    if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+    std::filesystem::remove(folder() / name);
+    return values;
+}
+
+std::string repro(const std::string &verb, const Problem &problem, const ProgramRow &row, const KernelOptions &options,
+                  uint64_t seed) {
+    std::string command = "hconv " + verb + " '" + row.problem.text();
+    if (row.problem.open())
+        command += "@n" + std::to_string(problem.n) + "h" + std::to_string(problem.h) + "w" + std::to_string(problem.w);
+    command += "' --target " + row.target + " --schedule " + quoted(row.schedule);
+    if (options.asserts) command += " --asserts";
+    if (!options.runner.empty()) command += " --runner " + quoted(options.runner);
+    return command + " --seed " + std::to_string(seed);
+}
+
+}  // namespace hconv

@@ -1,0 +1,59 @@
+// run_program.h - the emitted kernels with runtime/exec.c as a program: what it holds, and jobs it does.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "tools/emit.h"
+#include "tools/problem_list.h"
+#include "tools/verbs.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace hconv {
+
+struct Job {
+    int kernel = 0;  // row of the table
+    Problem problem;
+    std::string data;  // "exact", "random", or a folder below the program's
+    uint64_t seed = 0;
+    std::string checks, output;  // output: a file below the program's folder; empty: none
+    int threads = 1, rounds = 0, limit_seconds = 60;
+};
+
+struct JobResult {
+    std::string outcome, why;  // outcome: passed, failed or skipped
+    double flops = 0, bytes_moved = 0, median_ns = 0, min_ns = 0;
+    uint64_t workspace_bytes = 0, packed_bytes = 0;
+};
+
+struct ProgramRow {
+    Problem problem;
+    std::string symbol, target, schedule, isa;
+};
+
+class RunProgram {
+public:
+    // Compiles and links the kernels of every listed problem.
+    RunProgram(const std::vector<ListedProblem> &problems, const KernelOptions &options);
+    const std::vector<ProgramRow> &rows() const { return table; }
+    const std::filesystem::path &folder() const { return program.folder->path; }
+    // done(i, result) as each job ends. A program that dies fails the jobs it leaves.
+    void run(const std::vector<Job> &jobs, const std::function<void(size_t, const JobResult &)> &done) const;
+    // The floats of a job's output file, which is removed.
+    std::vector<float> take_output(const std::string &name) const;
+
+private:
+    void each_line(const std::string &arguments, const std::function<void(const nlohmann::json &)> &line) const;
+    Program program;
+    std::string runner;
+    std::vector<ProgramRow> table;
+};
+
+// The command that repeats one case.
+std::string repro(const std::string &verb, const Problem &problem, const ProgramRow &row, const KernelOptions &options,
+                  uint64_t seed);
+
+}  // namespace hconv

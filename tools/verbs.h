@@ -1,0 +1,50 @@
+// verbs.h - the verbs that run kernels: check, run, bench. Exit status: 0 all good, 1 a check failed, 2 bad usage.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "tools/compile.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hconv {
+
+// Which kernels, and how their program is started.
+struct KernelOptions {
+    std::vector<std::string> problems;  // lines of a problem list, or "@FILE"
+    std::string target = "host";
+    std::string schedule;  // empty: looked up
+    std::string runner;    // command prefix that runs the target's programs here
+    std::string cc;        // empty: the platform's default
+    bool asserts = false;  // Halide's own checks compiled in
+    CompileOptions compile;
+};
+
+struct CheckOptions {
+    KernelOptions kernels;
+    uint64_t seed = 1;
+};
+
+struct RunOptions {
+    KernelOptions kernels;            // one problem
+    std::vector<std::string> inputs;  // "x=x.npy"; of the others, if random, is made
+    bool random = false;
+    uint64_t seed = 1;
+    std::string parameters, prefix;    // a .safetensors, .npz, .npy, or a folder of .npy; "" with random: made
+    std::vector<std::string> outputs;  // "y=y.npy"
+    int threads = 0;                   // 0: all cores
+};
+
+struct BenchOptions {
+    KernelOptions kernels;
+    int threads = 1, rounds = 21;
+    std::string json;  // file for the rows; empty: none
+};
+
+// Each throws std::invalid_argument (2) or std::runtime_error (1) with a sentence for what is no verdict on a kernel.
+int check_command(const CheckOptions &options);
+int run_command(const RunOptions &options);
+int bench_command(const BenchOptions &options);
+
+}  // namespace hconv
