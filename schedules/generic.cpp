@@ -37,10 +37,9 @@ void on_gpu(S stage, const std::vector<Var> &args, size_t inner, const std::vect
         return;
     }
     Var second = args[inner == 0 ? 1 : 0];
-    if (args.size() == 4) stage.fuse(args[2], args[3], outer);
+    for (size_t i = 3; i < args.size(); ++i) stage.fuse(i == 3 ? args[2] : outer, args[i], outer);
     stage.gpu_tile(first, second, bx, by, tx, ty, 16, 8, TailStrategy::GuardWithIf);
-    if (args.size() == 4) stage.gpu_blocks(outer);
-    if (args.size() == 3) stage.gpu_blocks(args[2]);
+    if (args.size() > 2) stage.gpu_blocks(args.size() == 3 ? args[2] : outer);
 }
 
 }  // namespace

@@ -81,12 +81,12 @@ static void kernel_tensors(const hconv_problem *p, hconv_tensor_list *list) {
     list->count = 0;
     t = hconv_add_parameter(list, "weight", "eoihw", 5, o.experts, p->co, p->ci / p->groups, p->kh);
     t->extent[4] = p->kw;
-    hconv_add_parameter(list, "fc.weight", "zi", 2, o.hidden, p->ci, 0, 0);
-    hconv_add_parameter(list, "fc.bias", "z", 1, o.hidden, 0, 0, 0);
+    hconv_add_parameter(list, "fc.weight", "oi", 2, o.hidden, p->ci, 0, 0);
+    hconv_add_parameter(list, "fc.bias", "o", 1, o.hidden, 0, 0, 0);
     for (int i = 0; i < 4; ++i) {
         if (!heads[i].present) continue;
         snprintf(name, sizeof name, "%s.weight", heads[i].name);
-        hconv_add_parameter(list, name, "oz", 2, heads[i].width, o.hidden, 0, 0);
+        hconv_add_parameter(list, name, "oi", 2, heads[i].width, o.hidden, 0, 0);
         snprintf(name, sizeof name, "%s.bias", heads[i].name);
         hconv_add_parameter(list, name, "o", 1, heads[i].width, 0, 0, 0);
     }

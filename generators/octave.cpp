@@ -1,0 +1,102 @@
+// octave.cpp - high and low resolution maps, four paths between them:
+// high = act(conv(x_h; hh) + up(conv(x_l; lh)) + bias_h),  low = act(conv(pool(x_h); hl) + conv(x_l; ll) + bias_l)
+// up reads low[min(i / 2, size - 1)]; at stride 2 every map is halved first (lh under fb and dli is neither halved nor
+// upsampled).
+// SPDX-License-Identifier: MIT
+#include "generators/octave.h"
+
+#include "generators/algebra.h"
+#include "generators/generator.h"
+#include "runtime/variants/octave.h"
+
+namespace hconv {
+
+using namespace Halide;
+
+namespace {
+
+struct Map {
+    std::function<Expr(Expr, Expr, Expr, Expr)> at;  // c, x, y, n
+    Expr w, h;
+};
+
+Expr pooled_size(int dialect, const Expr &size, int factor) {
+    return dialect == HCONV_OCTAVE_FB ? (size + (factor - 1)) / factor : max(size / factor, 1);
+}
+
+// Mean over the factor x factor window, clipped to the map.
+Map pool(const Map &m, int dialect, int factor, const OctaveStages &s, Func f) {
+    Expr sum = 0.0f;
+    for (int dy = 0; dy < factor; ++dy) {
+        for (int dx = 0; dx < factor; ++dx) {
+            Expr x = s.x * factor + dx, y = s.y * factor + dy;
+            Expr v = m.at(s.c, min(x, m.w - 1), min(y, m.h - 1), s.n);
+            sum += dx + dy == 0 ? v : select(x < m.w && y < m.h, v, 0.0f);
+        }
+    }
+    Expr wide = min(m.w - s.x * factor, factor), high = min(m.h - s.y * factor, factor);
+    f(s.c, s.x, s.y, s.n) = sum / cast<float>(wide * high);
+    return {[f](Expr c, Expr x, Expr y, Expr n) { return f(c, x, y, n); }, pooled_size(dialect, m.w, factor),
+            pooled_size(dialect, m.h, factor)};
+}
+
+}  // namespace
+
+class Octave : public ConvGenerator<Octave, OctaveStages> {
+public:
+    void algorithm(const Problem &p, const Tensors &t, OctaveStages &s) {
+        const hconv_octave o = hconv_octave_of(&p);
+        Map after[4];
+        for (int i = 0; i < 4; ++i)
+            if (o.path[i].exists) after[i] = convolve(p, t, o, i, s);
+        auto finish = [&](Func &f, int same, int across, bool up, const char *bias, const char *residual, int first_channel) {
+            Expr sum = t.parameter(bias, {s.c});
+            if (o.path[same].exists) sum += after[same].at(s.c, s.x, s.y, s.n);
+            if (o.path[across].exists && up)
+                sum += after[across].at(s.c, min(s.x / 2, after[across].w - 1), min(s.y / 2, after[across].h - 1), s.n);
+            if (o.path[across].exists && !up) sum += after[across].at(s.c, s.x, s.y, s.n);
+            if (p.residual()) sum += t.input(residual, s.c, s.x, s.y, s.n);
+            f(s.c, s.x, s.y, s.n) = activation(p, t, sum, s.c + first_channel);
+        };
+        if (o.co_h)
+            finish(s.high, HCONV_HH, HCONV_LH, o.upsample, "bias_h", o.co_l ? "residual_h" : "residual", 0);
+        if (o.co_l) finish(s.low, HCONV_LL, HCONV_HL, false, "bias_l", "residual_l", o.co_h);
+    }
+
+private:
+    // A path's map, halved as often as the dialect says, and the stride-1 convolution of it.
+    static Map convolve(const Problem &p, const Tensors &t, const hconv_octave &o, int path, OctaveStages &s) {
+        const hconv_octave_path &q = o.path[path];
+        const char *input = path == HCONV_LH || path == HCONV_LL ? "x_l" : "x_h";
+        const std::string name = hconv_octave_names[path];
+        OctavePath &stages = s.path[path];
+        Map m{[&t, input](Expr c, Expr x, Expr y, Expr n) { return t.input(input, c, x, y, n); }, t.extent(input, 'w'),
+              t.extent(input, 'h')};
+        int halvings = (path == HCONV_HL) + (p.stride_h == 2 && (path != HCONV_LH || o.upsample));
+        const bool one_step = o.dialect == HCONV_OCTAVE_FB && halvings == 2;
+        for (int i = 0; i < (one_step ? 1 : halvings); ++i) {
+            stages.pooled.emplace_back("pooled_" + name + "_" + std::to_string(i));
+            m = pool(m, o.dialect, one_step ? 4 : 2, s, stages.pooled.back());
+        }
+        stages.exists = true;
+        stages.r = RDom(0, q.ci / q.groups, 0, p.kw, 0, p.kh, "r_" + name);
+        stages.padded = Func("padded_" + name);
+        stages.acc = Func("acc_" + name);
+        auto in = [&](const Expr &x, const Expr &y) { return m.at(s.c, x, y, s.n); };
+        stages.padded(s.c, s.x, s.y, s.n) = p.has_padding() ? inside_or_zero(s.x, s.y, m.w, m.h, in) : in(s.x, s.y);
+        Expr ci = group_start(s.c, q.ci, q.co, q.groups) + stages.r.x;
+        Expr ix = s.x + stages.r.y * p.dilation_w - p.pad_left, iy = s.y + stages.r.z * p.dilation_h - p.pad_top;
+        stages.acc(s.c, s.x, s.y, s.n) = 0.0f;
+        stages.acc(s.c, s.x, s.y, s.n) += t.parameter(name + ".weight", {s.c, stages.r.x, stages.r.z, stages.r.y}) *
+                                          stages.padded(ci, ix, iy, s.n);
+        Func acc = stages.acc;
+        return {[acc](Expr c, Expr x, Expr y, Expr n) { return acc(c, x, y, n); },
+                m.w + p.pad_left + p.pad_right - p.dilation_w * (p.kw - 1),
+                m.h + p.pad_top + p.pad_bottom - p.dilation_h * (p.kh - 1)};
+    }
+};
+
+}  // namespace hconv
+
+HCONV_FAMILY(hconv::OctaveStages)
+HCONV_GENERATOR(hconv::Octave, octave)

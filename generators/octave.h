@@ -1,0 +1,43 @@
+// octave.h - the stages a schedule of octave may touch.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "generators/problem.h"
+
+#include <Halide.h>
+
+namespace hconv {
+
+// One of the four paths (from, to): a stride-1 convolution of a map, which is an input or an input pooled.
+struct OctavePath {
+    bool exists = false;
+    Halide::RDom r;                              // input channel within the group, kx, ky
+    std::vector<Halide::Func> pooled;            // (c, x, y, n): halvings on the way, in order
+    Halide::Func padded, acc;                    // acc: pure 0, update 0 the sum over r
+};
+
+struct OctaveStages {
+    static constexpr const char *family = "octave";
+    Halide::Var c{"c"}, x{"x"}, y{"y"}, n{"n"};
+    OctavePath path[4];                          // HCONV_HH, HCONV_HL, HCONV_LH, HCONV_LL
+    Halide::Func high{"high"}, low{"low"};       // undefined where the problem has no such output
+    std::vector<Halide::Func> outputs() const {
+        std::vector<Halide::Func> list;
+        for (const Halide::Func &f : {high, low})
+            if (f.defined()) list.push_back(f);
+        return list;
+    }
+    std::vector<Halide::Func> all() const {
+        std::vector<Halide::Func> list;
+        for (const OctavePath &p : path) {
+            if (!p.exists) continue;
+            list.insert(list.end(), p.pooled.begin(), p.pooled.end());
+            list.insert(list.end(), {p.padded, p.acc});
+        }
+        for (const Halide::Func &f : outputs()) list.push_back(f);
+        return list;
+    }
+    bool is_output(const Halide::Func &f) const { return f.name() == high.name() || f.name() == low.name(); }
+};
+
+}  // namespace hconv
