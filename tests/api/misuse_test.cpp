@@ -1,0 +1,549 @@
+// The API against a table of hand-written kernels: every function misused once, memory that runs out at every call, other
+// people's thread pools, several libraries, many threads on one plan.
+// SPDX-License-Identifier: MIT
+#include "fake_library.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+struct Why {
+    char text[HCONV_WHY_BYTES] = "";
+    bool says(const std::string &word) const { return std::strstr(text, word.c_str()) != nullptr; }
+};
+#define EXPECT_SAYS(why, word) EXPECT_TRUE((why).says(word)) << "should say '" << word << "': " << (why).text
+
+// The services of an application: memory that counts and fails at its fail_at-th call (from 1), and a log.
+struct Services {
+    int calls = 0, fail_at = 0, live = 0;
+    std::vector<std::string> log;
+
+    static void *alloc(void *user, size_t align, size_t bytes) {
+        auto *s = static_cast<Services *>(user);
+        if (++s->calls == s->fail_at) return nullptr;
+        EXPECT_GE(align, 64u);
+        void *p = std::aligned_alloc(align, (bytes + align - 1) / align * align);
+        std::memset(p, 0xee, bytes);
+        ++s->live;
+        return p;
+    }
+    static void free(void *user, void *ptr) {
+        ASSERT_NE(ptr, nullptr);
+        --static_cast<Services *>(user)->live;
+        std::free(ptr);
+    }
+    static void note(void *user, int, const char *message) {
+        static_cast<Services *>(user)->log.emplace_back(message);
+    }
+    hconv_context_options options() {
+        hconv_context_options o{};
+        o.struct_size = sizeof o;
+        o.num_threads = 1;
+        o.user = this, o.alloc = alloc, o.free = free, o.log = note;
+        return o;
+    }
+    bool logged(const std::string &word) const {
+        for (const std::string &line : log)
+            if (line.find(word) != std::string::npos) return true;
+        return false;
+    }
+};
+
+using Context = std::unique_ptr<hconv_context, decltype(&hconv_context_destroy)>;
+using Plan = std::unique_ptr<hconv_plan, decltype(&hconv_plan_destroy)>;
+
+Context make_context(const hconv_context_options &options, const std::vector<const hconv_library *> &libraries) {
+    hconv_context *ctx = nullptr;
+    Why why;
+    EXPECT_EQ(hconv_context_create(&options, &ctx, why.text, sizeof why.text), HCONV_OK) << why.text;
+    for (const hconv_library *library : libraries) EXPECT_EQ(hconv_context_add_library(ctx, library), HCONV_OK);
+    return Context(ctx, hconv_context_destroy);
+}
+
+hconv_problem problem_of(const std::string &text) {
+    hconv_problem p;
+    Why why;
+    EXPECT_EQ(hconv_problem_parse(text.c_str(), &p, why.text, sizeof why.text), HCONV_OK) << why.text;
+    return p;
+}
+
+Plan make_plan(const Context &ctx, const std::string &text) {
+    hconv_problem p = problem_of(text);
+    hconv_plan *plan = nullptr;
+    Why why;
+    EXPECT_EQ(hconv_plan_create(ctx.get(), &p, &plan, why.text, sizeof why.text), HCONV_OK) << why.text;
+    return Plan(plan, hconv_plan_destroy);
+}
+
+hconv_plan_info describe(const Plan &plan) {
+    hconv_plan_info info{};
+    info.struct_size = sizeof info;
+    EXPECT_EQ(hconv_plan_describe(plan.get(), &info), HCONV_OK);
+    return info;
+}
+
+struct Aligned { // zeroed memory at a 64-byte boundary
+    std::vector<char> bytes;
+    explicit Aligned(size_t size) : bytes(size + 64) {}
+    char *at(size_t offset = 0) {
+        return bytes.data() + (64 - reinterpret_cast<uintptr_t>(bytes.data()) % 64) % 64 + offset;
+    }
+};
+
+// Everything a correct call needs for a pointwise problem of 3 to 2 channels over `pixels`; tests spoil one thing each.
+struct Call {
+    std::vector<float> x, y, weight{1, 1, 1, 2, 2, 2}, bias{0, 10};
+    std::vector<hconv_parameter> parameters;
+    Aligned packed, workspace;
+    std::vector<const void *> inputs;
+    std::vector<void *> outputs;
+    hconv_run_args args{};
+    hconv_plan_info info;
+
+    explicit Call(const Plan &plan, size_t pixels = 20)
+        : x(pixels * 3), y(pixels * 2, -1.0f), packed(describe(plan).packed_bytes),
+          workspace(describe(plan).workspace_bytes), info(describe(plan)) {
+        for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17);
+        parameters = {{"weight", weight.data(), weight.size() * 4}, {"bias", bias.data(), bias.size() * 4}};
+        EXPECT_EQ(pack(plan), HCONV_OK);
+        inputs = {x.data()}, outputs = {y.data()};
+        args.struct_size = sizeof args;
+        args.input_count = args.output_count = 1;
+        args.inputs = inputs.data(), args.outputs = outputs.data();
+        args.packed = packed.at();
+        args.workspace = workspace.at(), args.workspace_bytes = info.workspace_bytes;
+    }
+    hconv_status pack(const Plan &plan, Why *why = nullptr) {
+        return hconv_pack(plan.get(), parameters.data(), static_cast<int>(parameters.size()), packed.at(),
+                          info.packed_bytes, why ? why->text : nullptr, why ? sizeof why->text : 0);
+    }
+    bool correct() const { // nhwc; every value is exact
+        for (size_t i = 0; i < y.size(); ++i) {
+            const float *pixel = &x[i / 2 * 3];
+            if (y[i] != static_cast<float>(i % 2 * 10) + static_cast<float>(i % 2 + 1) * (pixel[0] + pixel[1] + pixel[2]))
+                return false;
+        }
+        return true;
+    }
+};
+
+TEST(Misuse, StatusNames) {
+    for (int i = HCONV_OK; i <= HCONV_INTERNAL; ++i)
+        EXPECT_STRNE(hconv_status_name(static_cast<hconv_status>(i)), "no such status");
+    EXPECT_STREQ(hconv_status_name(static_cast<hconv_status>(7)), "no such status");
+    EXPECT_STREQ(hconv_status_name(static_cast<hconv_status>(-1)), "no such status");
+    EXPECT_EQ(hconv_version(), static_cast<uint32_t>(HCONV_VERSION));
+}
+
+TEST(Misuse, ContextCreate) {
+    Services services;
+    hconv_context *ctx = nullptr;
+    struct Case { std::function<void(hconv_context_options &)> spoil; const char *says; };
+    const Case cases[] = {
+        {[](auto &o) { o.struct_size = 0; }, "struct_size"},
+        {[](auto &o) { o.struct_size -= 8; }, "struct_size"},
+        {[](auto &o) { o.alloc = nullptr; }, "alloc"},
+        {[](auto &o) { o.free = nullptr; }, "free"},
+        {[](auto &o) { o.num_threads = -1; }, "num_threads"},
+        {[](auto &o) { o.num_threads = 1 << 20; }, "num_threads"},
+        {[](auto &o) { o.num_threads = 0, o.parallel_for = [](void *, int, int (*)(void *, int), void *) { return 0; }; },
+         "num_threads"},
+        {[](auto &o) { o.isa = "a-level-with-a-very-long-name"; }, "isa"},
+    };
+    for (const Case &c : cases) {
+        hconv_context_options o = services.options();
+        Why why;
+        c.spoil(o);
+        ctx = reinterpret_cast<hconv_context *>(&services);
+        EXPECT_EQ(hconv_context_create(&o, &ctx, why.text, sizeof why.text), HCONV_INVALID_ARGUMENT);
+        EXPECT_EQ(ctx, nullptr);
+        EXPECT_SAYS(why, c.says);
+        EXPECT_EQ(hconv_context_create(&o, &ctx, nullptr, 0), HCONV_INVALID_ARGUMENT);
+    }
+    EXPECT_EQ(hconv_context_create(nullptr, nullptr, nullptr, 0), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(hconv_context_create(nullptr, &ctx, nullptr, 0), HCONV_OK); // all defaults
+    hconv_context_destroy(ctx);
+    hconv_context_destroy(nullptr);
+    EXPECT_EQ(services.calls, 0);
+}
+
+TEST(Misuse, AddLibrary) {
+    Services services;
+    Context ctx = make_context(services.options(), {});
+    EXPECT_EQ(hconv_context_add_library(nullptr, &fake_library), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(hconv_context_add_library(ctx.get(), nullptr), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(hconv_context_add_library(ctx.get(), &old_library), HCONV_ABI_MISMATCH);
+    EXPECT_TRUE(services.logged("ABI"));
+    EXPECT_EQ(hconv_context_add_library(ctx.get(), &fake_library), HCONV_OK);
+    EXPECT_EQ(hconv_context_add_library(ctx.get(), &fake_library), HCONV_OK);
+}
+
+TEST(Misuse, PlanCreate) {
+    Services services;
+    Context ctx = make_context(services.options(), {&fake_library, &other_library}), empty = make_context(services.options(), {});
+    hconv_problem p = problem_of(FAKE_FIXED);
+    hconv_plan *plan = nullptr;
+    auto create = [&](const hconv_context *c, const hconv_problem *given, Why &why) {
+        plan = reinterpret_cast<hconv_plan *>(&services);
+        hconv_status status = hconv_plan_create(c, given, &plan, why.text, sizeof why.text);
+        EXPECT_EQ(plan, nullptr);
+        EXPECT_NE(why.text[0], 0);
+        EXPECT_EQ(hconv_plan_create(c, given, &plan, nullptr, 0), status);
+        return status;
+    };
+    auto create_text = [&](const std::string &text, Why &why) {
+        hconv_problem q = problem_of(text);
+        return create(ctx.get(), &q, why);
+    };
+    Why no_context, no_problem, size, open, bad, no_library, unknown, no_cuda, misfit, small;
+    EXPECT_EQ(create(nullptr, &p, no_context), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(create(ctx.get(), nullptr, no_problem), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(hconv_plan_create(ctx.get(), &p, nullptr, nullptr, 0), HCONV_INVALID_ARGUMENT);
+    hconv_problem q = p;
+    q.struct_size = 12;
+    EXPECT_EQ(create(ctx.get(), &q, size), HCONV_INVALID_ARGUMENT);
+    EXPECT_SAYS(size, "struct_size");
+    EXPECT_EQ(create_text("pointwise_ci3_h?_w5_co2", open), HCONV_INVALID_ARGUMENT);
+    EXPECT_SAYS(open, "n, h and w");
+    q = p, q.kh = -3;
+    EXPECT_EQ(create(ctx.get(), &q, bad), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(create(empty.get(), &p, no_library), HCONV_UNSUPPORTED);
+    EXPECT_SAYS(no_library, "no library");
+    EXPECT_EQ(create_text("pointwise_ci4_h4_w5_co2", unknown), HCONV_UNSUPPORTED);
+    EXPECT_SAYS(unknown, "pointwise_ci4_h4_w5_co2");
+    EXPECT_SAYS(unknown, "nearest");
+    EXPECT_EQ(create_text(FAKE_CUDA, no_cuda), HCONV_UNSUPPORTED);
+    EXPECT_SAYS(no_cuda, "CUDA");
+    EXPECT_EQ(create_text(FAKE_MISFIT, misfit), HCONV_ABI_MISMATCH);
+    EXPECT_SAYS(misfit, "'scale'");
+    EXPECT_EQ(create_text("pointwise_ci3_h1_w5_co2", small), HCONV_UNSUPPORTED); // the open row needs two rows
+    EXPECT_SAYS(small, "at least 2x1");
+    hconv_plan_destroy(nullptr);
+    ctx.reset(), empty.reset();
+    EXPECT_EQ(services.live, 0);
+}
+
+TEST(Misuse, DescribeAndTensor) {
+    Services services;
+    Context ctx = make_context(services.options(), {&fake_library, &other_library});
+    Plan plan = make_plan(ctx, FAKE_FIXED);
+    hconv_plan_info info{};
+    hconv_tensor_info tensor{};
+    EXPECT_EQ(hconv_plan_describe(plan.get(), &info), HCONV_INVALID_ARGUMENT); // struct_size is 0
+    EXPECT_EQ(hconv_plan_tensor(plan.get(), 0, &tensor), HCONV_INVALID_ARGUMENT);
+    info.struct_size = sizeof info, tensor.struct_size = sizeof tensor;
+    EXPECT_EQ(hconv_plan_describe(nullptr, &info), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(hconv_plan_describe(plan.get(), nullptr), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(hconv_plan_tensor(nullptr, 0, &tensor), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(hconv_plan_tensor(plan.get(), 0, nullptr), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(hconv_plan_tensor(plan.get(), -1, &tensor), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(hconv_plan_tensor(plan.get(), 4, &tensor), HCONV_INVALID_ARGUMENT);
+    ASSERT_EQ(hconv_plan_describe(plan.get(), &info), HCONV_OK);
+    EXPECT_EQ(info.tensor_count, 4);
+    EXPECT_STREQ(info.schedule, "by-hand");
+    EXPECT_EQ(info.flops, 2.0 * 4 * 5 * 3 * 2);
+}
+
+TEST(Tensors, ComeInOrderWithDenseStrides) {
+    Services services;
+    Context ctx = make_context(services.options(), {&fake_library, &other_library});
+    struct Want { const char *name; int role; std::vector<int64_t> extent; };
+    auto expect = [&](const char *text, const std::vector<Want> &wants) {
+        Plan plan = make_plan(ctx, text);
+        ASSERT_EQ(describe(plan).tensor_count, static_cast<int>(wants.size()));
+        for (size_t i = 0; i < wants.size(); ++i) {
+            hconv_tensor_info t{};
+            t.struct_size = sizeof t;
+            ASSERT_EQ(hconv_plan_tensor(plan.get(), static_cast<int>(i), &t), HCONV_OK);
+            EXPECT_STREQ(t.name, wants[i].name);
+            EXPECT_EQ(t.role, wants[i].role);
+            EXPECT_EQ(std::vector<int64_t>(t.extent, t.extent + t.rank), wants[i].extent) << text << " " << t.name;
+            int64_t stride = 1;
+            for (int d = t.rank - 1; d >= 0; stride *= t.extent[d--]) EXPECT_EQ(t.stride[d], stride);
+            EXPECT_EQ(t.bytes, static_cast<size_t>(stride) * 4);
+        }
+    };
+    expect(FAKE_FIXED, {{"x", HCONV_INPUT, {1, 4, 5, 3}}, {"weight", HCONV_PARAMETER, {2, 3, 1, 1}},
+                        {"bias", HCONV_PARAMETER, {2}}, {"y", HCONV_OUTPUT, {1, 4, 5, 2}}});
+    expect(FAKE_FIXED "_nchw", {{"x", HCONV_INPUT, {1, 3, 4, 5}}, {"weight", HCONV_PARAMETER, {2, 3, 1, 1}},
+                                {"bias", HCONV_PARAMETER, {2}}, {"y", HCONV_OUTPUT, {1, 2, 4, 5}}});
+    expect("linear_n7_ci4_co3", {{"x", HCONV_INPUT, {7, 4}}, {"weight", HCONV_PARAMETER, {3, 4}},
+                                 {"bias", HCONV_PARAMETER, {3}}, {"y", HCONV_OUTPUT, {7, 3}}});
+}
+
+TEST(Misuse, Pack) {
+    Services services;
+    Context ctx = make_context(services.options(), {&fake_library});
+    Plan plan = make_plan(ctx, FAKE_FIXED);
+    Call call(plan);
+    const std::vector<hconv_parameter> good = call.parameters;
+    auto pack = [&](const std::vector<hconv_parameter> &parameters, Why &why) {
+        call.parameters = parameters;
+        return call.pack(plan, &why);
+    };
+    Why missing, twice, unknown, bytes, no_name, no_data, small, misaligned, null;
+    EXPECT_EQ(pack({good[0]}, missing), HCONV_INVALID_ARGUMENT);
+    EXPECT_SAYS(missing, "'bias' [2] is missing");
+    EXPECT_EQ(pack({good[0], good[1], good[0]}, twice), HCONV_INVALID_ARGUMENT);
+    EXPECT_SAYS(twice, "'weight' is given twice");
+    EXPECT_EQ(pack({good[0], good[1], {"scale", good[0].data, 8}}, unknown), HCONV_INVALID_ARGUMENT);
+    EXPECT_SAYS(unknown, "'scale'");
+    EXPECT_EQ(pack({good[1], {"weight", good[0].data, 20}}, bytes), HCONV_INVALID_ARGUMENT);
+    EXPECT_SAYS(bytes, "[2, 3, 1, 1]");
+    EXPECT_SAYS(bytes, "24");
+    EXPECT_EQ(pack({good[0], {nullptr, good[1].data, 8}}, no_name), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(pack({good[0], {"bias", nullptr, 8}}, no_data), HCONV_INVALID_ARGUMENT);
+    EXPECT_SAYS(no_data, "no data");
+    size_t enough = call.info.packed_bytes;
+    EXPECT_EQ(hconv_pack(plan.get(), good.data(), 2, call.packed.at(), enough - 1, small.text, sizeof small.text),
+              HCONV_INVALID_ARGUMENT);
+    EXPECT_SAYS(small, std::to_string(enough));
+    EXPECT_EQ(hconv_pack(plan.get(), good.data(), 2, call.packed.at(4), enough, misaligned.text, sizeof misaligned.text),
+              HCONV_INVALID_ARGUMENT);
+    EXPECT_SAYS(misaligned, "64-byte");
+    EXPECT_EQ(hconv_pack(nullptr, good.data(), 2, call.packed.at(), enough, null.text, sizeof null.text),
+              HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(hconv_pack(plan.get(), nullptr, 2, call.packed.at(), enough, nullptr, 0), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(hconv_pack(plan.get(), good.data(), -1, call.packed.at(), enough, nullptr, 0), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(hconv_pack(plan.get(), good.data(), 2, nullptr, enough, nullptr, 0), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(pack({good[1], good[0]}, null), HCONV_OK); // the order is free
+}
+
+TEST(Misuse, Run) {
+    Services services;
+    Context ctx = make_context(services.options(), {&fake_library, &other_library});
+    Plan plan = make_plan(ctx, FAKE_FIXED), twin = make_plan(ctx, FAKE_FIXED "_nchw");
+    struct Case { const char *what; std::function<void(Call &)> spoil; };
+    const Case cases[] = {
+        {"struct_size 0", [](Call &c) { c.args.struct_size = 0; }},
+        {"no inputs", [](Call &c) { c.args.inputs = nullptr; }},
+        {"no outputs", [](Call &c) { c.args.outputs = nullptr; }},
+        {"too few inputs", [](Call &c) { c.args.input_count = 0; }},
+        {"too many inputs", [](Call &c) { c.args.input_count = 2; }},
+        {"too few outputs", [](Call &c) { c.args.output_count = 0; }},
+        {"a negative count", [](Call &c) { c.args.output_count = -1; }},
+        {"input NULL", [](Call &c) { c.inputs[0] = nullptr; }},
+        {"input misaligned", [](Call &c) { c.inputs[0] = reinterpret_cast<char *>(c.x.data()) + 2; }},
+        {"output NULL", [](Call &c) { c.outputs[0] = nullptr; }},
+        {"output misaligned", [](Call &c) { c.outputs[0] = reinterpret_cast<char *>(c.y.data()) + 1; }},
+        {"output is the input", [](Call &c) { c.outputs[0] = c.x.data(); }},
+        {"output overlaps the input's last element", [](Call &c) { c.outputs[0] = &c.x.back(); }},
+        {"output overlaps the input's first element", [](Call &c) { c.inputs[0] = &c.y.back(); }},
+        {"packed NULL", [](Call &c) { c.args.packed = nullptr; }},
+        {"packed misaligned", [](Call &c) { c.args.packed = c.packed.at(4); }},
+        {"packed never written", [](Call &c) { std::memset(c.packed.at(), 0, c.info.packed_bytes); }},
+        {"workspace misaligned", [](Call &c) { c.args.workspace = c.workspace.at(32); }},
+        {"workspace one byte short", [](Call &c) { --c.args.workspace_bytes; }},
+        {"workspace without bytes", [](Call &c) { c.args.workspace_bytes = 0; }},
+    };
+    for (const Case &c : cases) {
+        Call call(plan);
+        size_t lines = services.log.size();
+        c.spoil(call);
+        EXPECT_EQ(hconv_run(plan.get(), &call.args), HCONV_INVALID_ARGUMENT) << c.what;
+        EXPECT_EQ(services.log.size(), lines + 1) << c.what << ": the log says why";
+        EXPECT_EQ(call.y, std::vector<float>(call.y.size(), -1.0f)) << c.what << ": nothing may be written";
+    }
+    Call call(plan), other(twin);
+    call.args.packed = other.packed.at();
+    EXPECT_EQ(hconv_run(plan.get(), &call.args), HCONV_INVALID_ARGUMENT) << "another kernel's blob";
+    EXPECT_EQ(hconv_run(nullptr, &call.args), HCONV_INVALID_ARGUMENT);
+    EXPECT_EQ(hconv_run(plan.get(), nullptr), HCONV_INVALID_ARGUMENT);
+    call.args.packed = call.packed.at();
+    EXPECT_EQ(hconv_run(plan.get(), &call.args), HCONV_OK);
+    EXPECT_TRUE(call.correct());
+}
+
+TEST(Failures, OfAKernelAreReported) {
+    for (int threads : {1, 3}) {
+        Services services;
+        hconv_context_options options = services.options();
+        options.num_threads = threads;
+        Context ctx = make_context(options, {&other_library});
+        for (const char *text : {FAKE_FAILS, FAKE_BROKEN, FAKE_HUNGRY}) {
+            Plan plan = make_plan(ctx, text);
+            Call call(plan);
+            int live = services.live;
+            EXPECT_EQ(hconv_run(plan.get(), &call.args), HCONV_INTERNAL) << text;
+            call.args.workspace = nullptr, call.args.workspace_bytes = 0;
+            EXPECT_EQ(hconv_run(plan.get(), &call.args), HCONV_INTERNAL) << text;
+            EXPECT_EQ(services.live, live) << text << " leaves memory behind";
+        }
+    }
+}
+
+// Context, libraries, plan, pack and run, with the k-th allocation failing, for every k there is.
+TEST(Failures, MemoryRunsOutAtEveryCall) {
+    int reached = 0;
+    for (int k = 1;; ++k) {
+        Services services;
+        services.fail_at = k;
+        hconv_context_options options = services.options();
+        hconv_context *ctx = nullptr;
+        hconv_plan *raw = nullptr;
+        hconv_problem p = problem_of(FAKE_FIXED);
+        Why why;
+        hconv_status status = hconv_context_create(&options, &ctx, why.text, sizeof why.text);
+        if (!status) status = hconv_context_add_library(ctx, &fake_library);
+        if (!status) status = hconv_context_add_library(ctx, &other_library);
+        if (!status) status = hconv_plan_create(ctx, &p, &raw, why.text, sizeof why.text);
+        if (status) {
+            EXPECT_EQ(raw, nullptr);
+        } else {
+            Plan plan(raw, hconv_plan_destroy);
+            Aligned packed(describe(plan).packed_bytes);
+            std::vector<float> weight(6, 1.0f), bias(2), x(60), y(40);
+            hconv_parameter parameters[] = {{"weight", weight.data(), 24}, {"bias", bias.data(), 8}};
+            const void *inputs[] = {x.data()};
+            void *outputs[] = {y.data()};
+            hconv_run_args args{};
+            args.struct_size = sizeof args;
+            args.input_count = args.output_count = 1;
+            args.inputs = inputs, args.outputs = outputs, args.packed = packed.at();
+            status = hconv_pack(plan.get(), parameters, 2, packed.at(), describe(plan).packed_bytes, why.text,
+                                sizeof why.text);
+            if (!status) status = hconv_run(plan.get(), &args); // no workspace given: the context allocates
+        }
+        hconv_context_destroy(ctx);
+        EXPECT_EQ(services.live, 0) << "the " << k << "-th allocation fails";
+        if (services.calls < k) {
+            EXPECT_EQ(status, HCONV_OK);
+            break;
+        }
+        ++reached;
+        EXPECT_EQ(status, HCONV_OUT_OF_MEMORY) << "the " << k << "-th allocation fails";
+    }
+    EXPECT_EQ(reached, 6) << "context, two libraries, plan, pack, run";
+}
+
+TEST(Choice, HighestLevelThenFewestOpenSizesThenOrder) {
+    Services services;
+    hconv_context_options options = services.options();
+    auto chosen = [&](const std::vector<const hconv_library *> &libraries, const char *text) {
+        Context ctx = make_context(options, libraries);
+        Plan plan = make_plan(ctx, text);
+        return std::string(plan ? describe(plan).kernel : "none");
+    };
+    EXPECT_EQ(chosen({&fake_library, &other_library}, FAKE_FIXED), "fake__fixed_high");
+    EXPECT_EQ(chosen({&other_library, &fake_library}, FAKE_FIXED), "fake__fixed_high");
+    EXPECT_EQ(chosen({&fake_library}, "pointwise_n2_ci3_h4_w5_co2"), "fake__open");
+    EXPECT_EQ(chosen({&fake_library, &other_library}, FAKE_FIXED "_nchw"), "other__nchw");
+    options.isa = "low";
+    EXPECT_EQ(chosen({&fake_library, &other_library}, FAKE_FIXED), "fake__fixed");
+    EXPECT_EQ(chosen({&other_library, &fake_library}, FAKE_FIXED), "other__fixed");
+    for (const char *isa : {"never", "sse9"}) { // a level this CPU lacks, a level nobody has
+        options.isa = isa;
+        Context ctx = make_context(options, {&fake_library});
+        hconv_problem p = problem_of(FAKE_FIXED);
+        hconv_plan *plan = nullptr;
+        Why why;
+        EXPECT_EQ(hconv_plan_create(ctx.get(), &p, &plan, why.text, sizeof why.text), HCONV_UNSUPPORTED);
+        EXPECT_SAYS(why, "runs here");
+    }
+}
+
+// The blob depends on the row and the parameters only.
+TEST(Packed, IsSharedByThePlansOfOneOpenRow) {
+    Services services;
+    Context ctx = make_context(services.options(), {&fake_library});
+    Plan first = make_plan(ctx, "pointwise_ci3_h2_w9_co2"), second = make_plan(ctx, "pointwise_n3_ci3_h5_w2_co2");
+    Call a(first, 18), b(second, 30);
+    EXPECT_EQ(std::memcmp(a.packed.at(), b.packed.at(), a.info.packed_bytes), 0);
+    b.args.packed = a.packed.at();
+    EXPECT_EQ(hconv_run(second.get(), &b.args), HCONV_OK);
+    EXPECT_TRUE(b.correct());
+}
+
+int reversed(void *, int count, int (*task)(void *, int), void *arg) {
+    int error = 0;
+    for (int i = count - 1; i >= 0; --i) error |= task(arg, i);
+    return error;
+}
+int one_thread_each(void *, int count, int (*task)(void *, int), void *arg) {
+    std::vector<std::thread> threads;
+    std::atomic<int> error{0};
+    for (int i = 0; i < count; ++i) threads.emplace_back([&, i] { error |= task(arg, i); });
+    for (std::thread &t : threads) t.join();
+    return error;
+}
+int serial(void *, int count, int (*task)(void *, int), void *arg) {
+    int error = 0;
+    for (int i = 0; i < count; ++i) error |= task(arg, i);
+    return error;
+}
+int refuses(void *, int, int (*)(void *, int), void *) { return 1; }
+
+TEST(Threads, AnyPoolGivesTheSameBits) {
+    for (auto pool : {serial, reversed, one_thread_each, static_cast<decltype(&serial)>(nullptr)})
+        for (int threads : {1, 2, 4, 7}) {
+            Services services;
+            hconv_context_options options = services.options();
+            options.parallel_for = pool, options.num_threads = threads;
+            Context ctx = make_context(options, {&fake_library});
+            Plan plan = make_plan(ctx, FAKE_FIXED);
+            Call call(plan);
+            for (int again = 0; again < 3; ++again) {
+                std::fill(call.y.begin(), call.y.end(), -1.0f);
+                EXPECT_EQ(hconv_run(plan.get(), &call.args), HCONV_OK);
+                EXPECT_TRUE(call.correct()) << threads << " threads";
+            }
+        }
+}
+
+TEST(Threads, APoolThatRefusesIsAnError) {
+    Services services;
+    hconv_context_options options = services.options();
+    options.parallel_for = refuses, options.num_threads = 2;
+    Context ctx = make_context(options, {&fake_library});
+    Plan plan = make_plan(ctx, FAKE_FIXED);
+    Call call(plan);
+    EXPECT_EQ(hconv_run(plan.get(), &call.args), HCONV_INTERNAL);
+}
+
+TEST(Threads, SixteenRunOnePlanAtOnce) {
+    hconv_context_options options{};
+    options.struct_size = sizeof options;
+    options.num_threads = 4; // the built-in pool
+    Context ctx = make_context(options, {&fake_library});
+    Plan plan = make_plan(ctx, FAKE_FIXED);
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 16; ++t)
+        threads.emplace_back([&, t] {
+            Call call(plan);
+            if (t % 2) call.args.workspace = nullptr, call.args.workspace_bytes = 0;
+            for (int i = 0; i < 200; ++i) {
+                std::fill(call.y.begin(), call.y.end(), -1.0f);
+                wrong += hconv_run(plan.get(), &call.args) != HCONV_OK || !call.correct();
+            }
+        });
+    for (std::thread &t : threads) t.join();
+    EXPECT_EQ(wrong, 0);
+}
+
+// Two contexts over the same libraries in one program know nothing of each other.
+TEST(Libraries, TwoContextsAreIndependent) {
+    Services a, b;
+    Context first = make_context(a.options(), {&fake_library}), second = make_context(b.options(), {&other_library});
+    Plan p = make_plan(first, FAKE_FIXED), q = make_plan(second, FAKE_FIXED);
+    EXPECT_STREQ(describe(p).kernel, "fake__fixed_high");
+    EXPECT_STREQ(describe(q).kernel, "other__fixed");
+    Call call(p), other(q);
+    q.reset(), second.reset();
+    EXPECT_EQ(b.live, 0);
+    EXPECT_EQ(hconv_run(p.get(), &call.args), HCONV_OK);
+    EXPECT_TRUE(call.correct());
+    p.reset(), first.reset();
+    EXPECT_EQ(a.live, 0);
+}
+
+} // namespace
