@@ -19,8 +19,7 @@ void hconv1_device_and_host_free_as_destructor(void *user_context, void *buffer)
 
 int hconv_cuda_usable(char *why, size_t why_bytes) {
     hconv_sentence(why, why_bytes,
-                   "the kernel is CUDA code, and this version of the hconv runtime cannot launch CUDA kernels: link a CPU "
-                   "kernel of the problem too");
+                   "this version of the hconv runtime cannot launch CUDA kernels: link a CPU kernel of the problem too");
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "tools/emit.h"
 #include "tools/problem_list.h"
 #include "tools/show.h"
+#include "tools/verbs.h"
 
 #include <CLI/CLI.hpp>
 
@@ -71,6 +72,53 @@ void add_show(CLI::App &app, std::function<int()> &chosen) {
     verb->callback([o, &chosen] { chosen = [o] { return show_command(*o); }; });
 }
 
+void add_kernel_flags(CLI::App *verb, KernelOptions &k, const char *problems) {
+    verb->add_option("problems", k.problems, problems)->required();
+    verb->add_option("--target", k.target, "target (default: host = this CPU)");
+    verb->add_option("--schedule", k.schedule, "schedule (default: looked up)");
+    verb->add_option("--runner", k.runner, "command that runs the target's programs here, such as qemu-aarch64");
+    verb->add_option("--cc", k.cc, "C compiler for the target");
+    add_compile_flags(verb, k.compile);
+}
+
+void add_check(CLI::App &app, std::function<int()> &chosen) {
+    auto verb = app.add_subcommand("check", "compile, run, and compare with the reference");
+    auto o = std::make_shared<CheckOptions>();
+    add_kernel_flags(verb, o->kernels, "problem strings, or @FILE; open ones may end with @h30w40,...");
+    verb->add_option("--seed", o->seed, "of the data (default: 1)");
+    verb->add_flag("--asserts", o->kernels.asserts, "compile Halide's own checks in");
+    verb->footer("example: hconv check conv2d_ci3_h?_co16_k3_p1@h7w9,h30");
+    verb->callback([o, &chosen] { chosen = [o] { return check_command(*o); }; });
+}
+
+void add_run(CLI::App &app, std::function<int()> &chosen) {
+    auto verb = app.add_subcommand("run", "one problem on .npy, .npz and .safetensors files");
+    auto o = std::make_shared<RunOptions>();
+    add_kernel_flags(verb, o->kernels, "one problem string");
+    verb->add_option("-i,--input", o->inputs, "NAME=FILE.npy, for every input");
+    auto random = verb->add_option("--random", o->seed, "make what is not given from this seed");
+    verb->add_option("-w,--weights", o->parameters, "parameters: .safetensors, .npz or a folder of .npy");
+    verb->add_option("--prefix", o->prefix, "what stands before the parameters' names in the file");
+    verb->add_option("-o,--output", o->outputs, "NAME=FILE.npy, for every output wanted");
+    verb->add_option("--threads", o->threads, "most threads (default: all cores)");
+    verb->footer("example: hconv run conv2d_ci3_h32_co8_k3_p1 -i x=x.npy -w net.safetensors --prefix conv1. -o y=y.npy");
+    verb->callback([o, random, &chosen] {
+        o->random = random->count() > 0;
+        chosen = [o] { return run_command(*o); };
+    });
+}
+
+void add_bench(CLI::App &app, std::function<int()> &chosen) {
+    auto verb = app.add_subcommand("bench", "time kernels on this machine, warm");
+    auto o = std::make_shared<BenchOptions>();
+    add_kernel_flags(verb, o->kernels, "problem strings, or @FILE");
+    verb->add_option("--threads", o->threads, "threads (default: 1)");
+    verb->add_option("--rounds", o->rounds, "timed rounds (default: 21)");
+    verb->add_option("--json", o->json, "file for the rows");
+    verb->footer("example: hconv bench @bench/problems/resnet50.txt --threads 2");
+    verb->callback([o, &chosen] { chosen = [o] { return bench_command(*o); }; });
+}
+
 // Hidden: one kernel in a process of its own.
 void add_compile_kernel(CLI::App &app, std::function<int()> &chosen) {
     auto verb = app.add_subcommand("compile-kernel", "")->group("");
@@ -111,6 +159,9 @@ int main_command(int argc, char **argv) {
     list->callback([what, &chosen] { chosen = [what] { return list_command(*what); }; });
     add_show(app, chosen);
     add_emit(app, chosen);
+    add_check(app, chosen);
+    add_run(app, chosen);
+    add_bench(app, chosen);
     app.add_subcommand("doctor", "what was found on this machine, and what to install")->callback([&chosen] {
         chosen = doctor_command;
     });
