@@ -1,4 +1,4 @@
-// golden_cases.cpp - the recipes: what problems a kind of golden case is made of (DESIGN section 4, SEMANTICS section 12).
+// golden_cases.cpp - the recipes: what problems a kind of golden case is made of.
 // SPDX-License-Identifier: MIT
 #include "golden_cases.h"
 
@@ -73,7 +73,8 @@ void window_keys(Text &t, const json &hyper, bool lines = false) {
     t.key("g", hyper.value("groups", 1));
     bool named = hyper.contains("padding") && hyper["padding"].is_string();
     if (named && hyper["padding"] == "same") t.word("same");
-    else if (named && hyper["padding"] != "valid") throw Skip("padding '" + hyper["padding"].get<std::string>() + "' is unknown");
+    else if (named && hyper["padding"] != "valid")
+        throw Skip("padding '" + hyper["padding"].get<std::string>() + "' is unknown");
     if (named) return;
     Pair p = pair_of(hyper, "padding", 0);
     t.key("ph", lines ? 0 : p.h).key("pw", p.w);
@@ -87,7 +88,7 @@ int64_t count_of(const std::vector<int64_t> &shape) {
     return count;
 }
 
-// Gives every tensor of the step's problem its shape; complains about what is missing or has another number of elements.
+// Gives every tensor of the step's problem its shape; complains about what is missing or of another size.
 void fit(Draft &d, Step &step) {
     hconv_tensor_list list;
     hconv_variant_of(&step.problem)->family->tensors(&step.problem, &list);
@@ -117,8 +118,10 @@ void add_step(Draft &d, Text text, const Tensors &parameters, const std::map<std
     Step step;
     char why[HCONV_WHY_BYTES] = "", canonical[HCONV_PROBLEM_BYTES];
     text.word("nchw", d.layout == HCONV_NCHW && text.s.compare(0, 6, "linear") != 0);
-    if (hconv_problem_parse(text.s.c_str(), &step.problem, why, sizeof why)) throw std::runtime_error(text.s + ": " + why);
-    if (hconv_problem_format(&step.problem, canonical, sizeof canonical)) throw std::runtime_error(text.s + " has no canonical form");
+    if (hconv_problem_parse(text.s.c_str(), &step.problem, why, sizeof why))
+        throw std::runtime_error(text.s + ": " + why);
+    if (hconv_problem_format(&step.problem, canonical, sizeof canonical))
+        throw std::runtime_error(text.s + " has no canonical form");
     step.text = canonical, step.parameters = parameters, step.inputs = inputs, step.outputs = outputs;
     fit(d, step);
     d.c.steps.push_back(std::move(step));
@@ -174,11 +177,12 @@ struct Maps { // names of values; empty = there is no such map
     std::string high, low;
 };
 
-// One octave convolution between named maps; words: dialect, norm, activation. co_low comes from where a low output does.
+// One octave convolution between named maps; words: dialect, norm, residual, activation. co_low: of the co outputs.
 void octave_step(Draft &d, const json &hyper, const std::string &words, const Tensors &parameters, const Maps &in,
                  const Maps &out, int64_t co, int64_t co_low, const std::map<std::string, std::string> &residual = {}) {
     bool high = !in.high.empty(), low = !in.low.empty(), bias = false;
-    for (const auto &[name, tensor] : parameters) bias |= name == "bias" || (name[0] == 'c' && name.find(".bias") != std::string::npos);
+    for (const auto &[name, tensor] : parameters)
+        bias |= name == "bias" || (name[0] == 'c' && name.find(".bias") != std::string::npos);
     int64_t ci_low = low ? d.extent(in.low, 1) : 0;
     Text t("octave");
     t.key("n", d.extent(high ? in.high : in.low, 0)).key("ci", (high ? d.extent(in.high, 1) : 0) + ci_low);
@@ -258,7 +262,8 @@ void octave_chain_recipe(Draft &d) {
 // Bottleneck of octconv.pytorch: 1 x 1, 3 x 3, 1 x 1, then the identity is added.
 void octave_block_recipe(Draft &d) {
     for (const auto &[name, tensor] : d.parameters)
-        if (name.find("downsample") != std::string::npos) throw Skip("a block with a downsampling branch has no recipe");
+        if (name.find("downsample") != std::string::npos)
+            throw Skip("a block with a downsampling branch has no recipe");
     Maps in = {d.has("x_h") ? "x_h" : "", d.has("x_l") ? "x_l" : ""}, first = in;
     for (int k = 1; k <= 3; ++k) {
         std::string prefix = "conv" + std::to_string(k);
@@ -270,7 +275,8 @@ void octave_block_recipe(Draft &d) {
         if (k == 3 && high) residual[low ? "residual_h" : "residual"] = first.high;
         if (k == 3 && low) residual["residual_l"] = first.low;
         Maps out = k == 3 ? Maps{"y_h", "y_l"} : Maps{prefix + " high", prefix + " low"};
-        octave_step(d, hyper, k == 3 ? "_dli_bn_res_relu" : "_dli_bn_relu", parameters, in, out, high + low, low, residual);
+        octave_step(d, hyper, k == 3 ? "_dli_bn_res_relu" : "_dli_bn_relu", parameters, in, out, high + low, low,
+                    residual);
         in = {high ? out.high : "", low ? out.low : ""};
     }
 }
@@ -377,7 +383,8 @@ Tensor in_layout(const Tensor &t, hconv_layout layout) {
     Tensor out{{n, t.shape[2], t.shape[3], c}, std::vector<float>(t.data.size())};
     for (int64_t i = 0; i < n; ++i)
         for (int64_t k = 0; k < c; ++k)
-            for (int64_t at = 0; at < pixels; ++at) out.data[(i * pixels + at) * c + k] = t.data[(i * c + k) * pixels + at];
+            for (int64_t at = 0; at < pixels; ++at)
+                out.data[(i * pixels + at) * c + k] = t.data[(i * c + k) * pixels + at];
     return out;
 }
 
@@ -387,7 +394,8 @@ Tensors read_arrays(const fs::path &folder, const json &arrays, const char *sect
     if (!arrays.contains(section)) return tensors;
     for (const auto &[name, array] : arrays[section].items()) {
         std::string file = array.at("file");
-        if (fs::path(file).filename() != file) throw std::runtime_error("array " + name + " lies outside the case's folder");
+        if (fs::path(file).filename() != file)
+            throw std::runtime_error("array " + name + " lies outside the case's folder");
         tensors[name] = read_npy((folder / file).string());
     }
     return tensors;

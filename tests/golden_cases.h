@@ -1,7 +1,7 @@
 // golden_cases.h - a folder of golden cases (tests/goldens/README.md) as problems to run and outputs to expect.
 // SPDX-License-Identifier: MIT
-// A case is one step, or several where the module was a composition; steps pass named values on. All activations are kept
-// in the layout asked for.
+// A case is one step, or several where the module was a composition; steps pass named values on. All activations are
+// kept in the layout asked for.
 #ifndef HCONV_TESTS_GOLDEN_CASES_H
 #define HCONV_TESTS_GOLDEN_CASES_H
 
@@ -31,7 +31,7 @@ struct Case {
     std::string skip;   // why this build cannot run it
     Tensors inputs;     // values before the first step
     std::vector<Step> steps;
-    Tensors outputs;    // values expected after the last
+    Tensors outputs; // values expected after the last
 };
 
 // Every folder below that holds a case.json, by name. No such folder: std::runtime_error.

@@ -1,8 +1,8 @@
 // golden_runner.cpp - runs golden cases through the public API on the kernels of a shared library.
 // SPDX-License-Identifier: MIT
-// --list DIR prints the problems the cases need, for hconv emit; --run DIR loads the library made of what it emitted, runs
-// every case, compares within 1e-5 of max|y| (what a direct float32 kernel keeps; see tests/goldens/README.md) and names
-// each case it does not run.
+// --list DIR prints the problems the cases need, for hconv emit; --run DIR loads the library made of what it emitted,
+// runs every case, compares within 1e-5 of max|y| (what a direct float32 kernel keeps; see tests/goldens/README.md) and
+// names each case it does not run.
 #include "golden_cases.h"
 #include "hconv/library.h"
 
@@ -63,7 +63,8 @@ int list_problems(const Options &o) {
 }
 
 void check(hconv_status status, const char *call, const char *why = "") {
-    if (status) throw std::runtime_error(std::string(call) + ": " + hconv_status_name(status) + (*why ? ": " : "") + why);
+    if (status)
+        throw std::runtime_error(std::string(call) + ": " + hconv_status_name(status) + (*why ? ": " : "") + why);
 }
 
 using Context = std::unique_ptr<hconv_context, decltype(&hconv_context_destroy)>;
@@ -95,7 +96,7 @@ struct Bound {
     goldens::Tensors made;
 };
 
-void bind(Bound &b, const hconv_plan *plan, int count, const goldens::Tensors &given) {
+void bind_tensors(Bound &b, const hconv_plan *plan, int count, const goldens::Tensors &given) {
     for (int k = 0; k < count; ++k) {
         hconv_tensor_info info = {};
         info.struct_size = sizeof info;
@@ -107,7 +108,8 @@ void bind(Bound &b, const hconv_plan *plan, int count, const goldens::Tensors &g
             out.data.assign(info.bytes / sizeof(float), NAN);
             b.outputs.push_back(out.data.data());
         } else if (found == given.end()) {
-            if (!info.optional) throw std::runtime_error(std::string("the plan wants ") + info.name + ", which the case has not");
+            if (!info.optional)
+                throw std::runtime_error(std::string("the plan wants ") + info.name + ", which the case has not");
         } else if (found->second.data.size() * sizeof(float) != info.bytes) {
             throw std::runtime_error(std::string(info.name) + " has another size in the plan than in the case");
         } else if (info.role == HCONV_INPUT) {
@@ -127,10 +129,11 @@ goldens::Tensors run_step(const hconv_context *context, const goldens::Step &ste
     info.struct_size = sizeof info;
     check(hconv_plan_describe(raw, &info), "hconv_plan_describe");
     Bound b;
-    bind(b, raw, info.tensor_count, tensors);
+    bind_tensors(b, raw, info.tensor_count, tensors);
     size_t bytes = (info.packed_bytes + 63) / 64 * 64;
     std::unique_ptr<void, decltype(&std::free)> packed(std::aligned_alloc(64, bytes ? bytes : 64), std::free);
-    check(hconv_pack(raw, b.parameters.data(), int(b.parameters.size()), packed.get(), info.packed_bytes, why, sizeof why),
+    check(hconv_pack(raw, b.parameters.data(), int(b.parameters.size()), packed.get(), info.packed_bytes, why,
+                     sizeof why),
           "hconv_pack", why);
     hconv_run_args args = {};
     args.struct_size = sizeof args;
@@ -178,7 +181,8 @@ int run_cases(const Options &o) {
             double error = run_case(context.get(), c);
             bool good = error <= kTolerance;
             ++(good ? passed : failed);
-            std::printf("%s  %s: off by %.1e of max|y|, %.0e allowed\n", good ? "pass" : "FAIL", c.name.c_str(), error, kTolerance);
+            std::printf("%s  %s: off by %.1e of max|y|, %.0e allowed\n", good ? "pass" : "FAIL", c.name.c_str(), error,
+                        kTolerance);
         } catch (const std::exception &problem) {
             ++failed;
             std::printf("FAIL  %s: %s\n", c.name.c_str(), problem.what());

@@ -23,7 +23,9 @@ namespace {
 constexpr int64_t kMostElements = INT64_C(1) << 31;
 constexpr size_t kMostRank = 32, kMostHeader = 100u << 20;
 
-[[noreturn]] void fail(const std::string &where, const std::string &what) { throw std::runtime_error(where + ": " + what); }
+[[noreturn]] void fail(const std::string &where, const std::string &what) {
+    throw std::runtime_error(where + ": " + what);
+}
 
 // A piece of a file in memory, with the words that name it in errors.
 struct Bytes {
@@ -63,11 +65,13 @@ std::vector<unsigned char> read_file(const std::string &path) {
 // Product of the extents; refuses what no tensor here may have.
 int64_t element_count(const std::vector<int64_t> &shape, const std::string &where) {
     int64_t count = 1;
-    if (shape.size() > kMostRank) fail(where, "has " + std::to_string(shape.size()) + " dimensions; at most 32 are read");
+    if (shape.size() > kMostRank)
+        fail(where, "has " + std::to_string(shape.size()) + " dimensions; at most 32 are read");
     for (int64_t extent : shape)
         if (extent == 0) return 0;
     for (int64_t extent : shape) {
-        if (extent < 0 || extent > kMostElements / count) fail(where, "its shape has more than 2^31 elements, or a negative extent");
+        if (extent < 0 || extent > kMostElements / count)
+            fail(where, "its shape has more than 2^31 elements, or a negative extent");
         count *= extent;
     }
     return count;
@@ -89,8 +93,8 @@ std::vector<float> read_floats(const Bytes &bytes, int64_t count, int width) {
 void expect_bytes(const Bytes &data, int64_t count, int width) {
     uint64_t needed = uint64_t(count) * width;
     if (data.size == needed) return;
-    fail(data.where, (data.size < needed ? "truncated: its shape needs " : "its shape needs ") + std::to_string(needed) +
-                         " bytes of data, the file has " + std::to_string(data.size));
+    fail(data.where, (data.size < needed ? "truncated: its shape needs " : "its shape needs ") +
+                         std::to_string(needed) + " bytes of data, the file has " + std::to_string(data.size));
 }
 
 std::vector<float> from_fortran_order(const std::vector<float> &values, const std::vector<int64_t> &shape) {
@@ -190,9 +194,11 @@ private:
 // An array of another type throws nothing: it leaves why.
 Tensor parse_npy(const Bytes &file, std::string *why) {
     if (file.size < 10 || std::memcmp(file.data, "\x93NUMPY", 6))
-        fail(file.where, file.size < 10 ? "truncated: shorter than a .npy header" : "is no .npy file (it begins otherwise)");
+        fail(file.where,
+             file.size < 10 ? "truncated: shorter than a .npy header" : "is no .npy file (it begins otherwise)");
     int major = file.data[6], width = major == 1 ? 2 : 4;
-    if (major < 1 || major > 3) fail(file.where, "has .npy version " + std::to_string(major) + "; 1, 2 and 3 are known");
+    if (major < 1 || major > 3)
+        fail(file.where, "has .npy version " + std::to_string(major) + "; 1, 2 and 3 are known");
     size_t length = file.little(8, width, "its header");
     if (length > kMostHeader) fail(file.where, "its .npy header claims " + std::to_string(length) + " bytes");
     Bytes text = file.part(8 + width, length, "its header");
@@ -238,10 +244,12 @@ size_t find_end_record(const Bytes &zip) {
 }
 
 std::vector<ZipEntry> zip_entries(const Bytes &zip) {
-    size_t end = find_end_record(zip), count = zip.little(end + 10, 2, "the archive"), at = zip.little(end + 16, 4, "the archive");
+    size_t end = find_end_record(zip), count = zip.little(end + 10, 2, "the archive"),
+           at = zip.little(end + 16, 4, "the archive");
     std::vector<ZipEntry> entries;
     for (size_t k = 0; k < count; ++k) {
-        if (zip.little(at, 4, "the archive's directory") != 0x02014b50) fail(zip.where, "the archive's directory is damaged");
+        if (zip.little(at, 4, "the archive's directory") != 0x02014b50)
+            fail(zip.where, "the archive's directory is damaged");
         ZipEntry e;
         e.method = int(zip.little(at + 10, 2, "the archive's directory"));
         e.crc = uint32_t(zip.little(at + 16, 4, "the archive's directory"));
@@ -315,7 +323,8 @@ void parse_entry(TensorFile &file, const std::string &name, const nlohmann::json
     std::string dtype = entry["dtype"];
     Tensor t;
     if (dtype != "F32" && dtype != "F64")
-        return keep(file, name, std::move(t), "its numbers are of type " + dtype.substr(0, 20) + "; F32 and F64 are read");
+        return keep(file, name, std::move(t),
+                    "its numbers are of type " + dtype.substr(0, 20) + "; F32 and F64 are read");
     for (const nlohmann::json &extent : entry["shape"]) t.shape.push_back(whole(extent, where));
     int64_t begin = whole(entry["data_offsets"][0], where), end = whole(entry["data_offsets"][1], where);
     if (begin > end) fail(where, "its data ends before it begins");
@@ -329,8 +338,10 @@ void parse_entry(TensorFile &file, const std::string &name, const nlohmann::json
 
 TensorFile parse_safetensors(const Bytes &bytes) {
     uint64_t length = bytes.little(0, 8, "the length of its header");
-    if (length > kMostHeader) fail(bytes.where, "is no .safetensors file: its header claims " + std::to_string(length) + " bytes");
-    Bytes text = bytes.part(8, length, "its header"), data = bytes.part(8 + length, bytes.size - 8 - length, "its data");
+    if (length > kMostHeader)
+        fail(bytes.where, "is no .safetensors file: its header claims " + std::to_string(length) + " bytes");
+    Bytes text = bytes.part(8, length, "its header"),
+          data = bytes.part(8 + length, bytes.size - 8 - length, "its data");
     nlohmann::json header = nlohmann::json::parse(text.data, text.data + text.size, nullptr, false);
     if (!header.is_object()) fail(bytes.where, "is no .safetensors file: its header is no JSON object");
     TensorFile file;

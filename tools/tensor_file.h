@@ -24,7 +24,8 @@ struct TensorFile {
 
 // float32 and float64 (rounded to float32), little-endian, C or Fortran order, format versions 1 to 3.
 Tensor read_npy(const std::string &path);
-// By what path names: a .npz, a .safetensors (F32, F64), a folder of <tensor>.npy, or one .npy (tensor named after the file).
+// By what path names: a .npz, a .safetensors (F32, F64), a folder of <tensor>.npy, or one .npy (tensor named after the
+// file).
 TensorFile read_tensor_file(const std::string &path);
 void write_npy(const std::string &path, const std::vector<int64_t> &shape, const float *data);
 

@@ -1,12 +1,12 @@
 // conv2d.cpp - dense, dilated, grouped, depthwise, pointwise and linear: one sum (torch.nn.Conv2d, Linear).
 // SPDX-License-Identifier: MIT
-// y[n,o,i,j] = act(bn(b[o] + sum_{c,u,v} W[o,c,u,v] x[n, first(o) + c, i sh + u dh - pt, j sw + v dw - pl]) + residual),
-// first(o) = floor(o / (co/g)) (ci/g), x zero outside the map. The norm's scale joins W and b when they are packed.
+// y[n,o,i,j] = act(bn(b[o] + sum_{c,u,v} W[o,c,u,v] x[n, first(o) + c, i sh + u dh - pt, j sw + v dw - pl]) + residual)
+// first(o) = floor(o / (co/g)) (ci/g); x is zero outside the map. The norm's scale joins W and b when they are packed.
 #include "families.h"
 
 namespace hconv::reference {
 
-static std::vector<Output> compute_conv2d(const Request &r) {
+std::vector<Output> families::conv2d(const Request &r) {
     const hconv_problem &p = r.p;
     Map x = read_map(r, "x"), residual = read_map(r, "residual");
     Norm norm = read_norm(r, "bn", p.co, p.flags & HCONV_NORM);
@@ -30,7 +30,5 @@ static std::vector<Output> compute_conv2d(const Request &r) {
         return activate(p.activation, sum.total(), slope_of(r, o));
     })};
 }
-
-const Family families::conv2d = {compute_conv2d, [](const hconv_problem &) { return true; }};
 
 } // namespace hconv::reference

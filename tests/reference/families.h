@@ -6,7 +6,7 @@
 #include "maps.h"
 
 namespace hconv::reference::families {
-#define HCONV_VARIANT(name, family, keys, words, about) extern const Family family;
+#define HCONV_VARIANT(name, family, keys, words, about) std::vector<Output> family(const Request &r);
 #include "variants.def"
 #undef HCONV_VARIANT
 } // namespace hconv::reference::families

@@ -33,7 +33,8 @@ static Extents extents_of(const hconv_tensor &t) {
 }
 
 static size_t public_index(const hconv_problem &p, const Extents &e, int n, int c, int i, int j) {
-    return p.layout == HCONV_NCHW ? ((size_t(n) * e.c + c) * e.h + i) * e.w + j : ((size_t(n) * e.h + i) * e.w + j) * e.c + c;
+    return p.layout == HCONV_NCHW ? ((size_t(n) * e.c + c) * e.h + i) * e.w + j
+                                  : ((size_t(n) * e.h + i) * e.w + j) * e.c + c;
 }
 
 static const hconv_tensor *find(const hconv_tensor_list &list, const std::string &name) {

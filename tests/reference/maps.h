@@ -1,7 +1,7 @@
 // maps.h - what the families' loops share: maps and windows of Nums, the sum over a window, the outputs to be computed.
 // SPDX-License-Identifier: MIT
-// Maps are kept as [n][h][w][c], windows as [o][u][v][c], whatever the problem's layout, so that the innermost loop runs
-// over neighbours. All elements of a map share one count of roundings (the largest).
+// Maps are kept as [n][h][w][c], windows as [o][u][v][c], whatever the problem's layout, so that the innermost loop
+// runs over neighbours. All elements of a map share one count of roundings (the largest).
 #ifndef HCONV_TESTS_REFERENCE_MAPS_H
 #define HCONV_TESTS_REFERENCE_MAPS_H
 
@@ -66,12 +66,6 @@ void add_window(Sum &sum, const Map &x, const Weights &weights, const Steps &ste
 
 // The output tensor of that name, element (n, o, i, j) from the function, as far as the request wants it.
 Output make_output(const Request &r, const std::string &name, const std::function<Num(int, int, int, int)> &element);
-
-// What a family file defines.
-struct Family {
-    std::vector<Output> (*compute)(const Request &r);
-    bool (*exact)(const hconv_problem &p); // apart from the activation
-};
 
 } // namespace hconv::reference
 #endif

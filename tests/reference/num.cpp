@@ -12,8 +12,8 @@ Num sigmoid(const Num &x) {
     return with_error(s, s * (std::min(1.0, (1 - s) * (1 + e)) * e + (kExpOps + 3) * kUnit));
 }
 
-// Relative: numerator and denominator each move by exp(e), e = the largest error of x; subtracting the maximum rounds once
-// per element; then exp, a sum and a division.
+// Relative: numerator and denominator each move by exp(e), e = the largest error of x; subtracting the maximum rounds
+// once per element; then exp, a sum and a division.
 void softmax(Num *x, int count) {
     double most = x[0].v, least = x[0].v, error = 0, sum = 0;
     for (int k = 0; k < count; ++k) {
@@ -50,21 +50,28 @@ static Num sixth_of_clipped(const Num &x) { // min(max(x + 3, 0), 6) / 6
     return clip(sum.total(), 0, 6) * rounded(1.0 / 6);
 }
 
-// 1 + erf(x / sqrt 2); |erf'| <= 2 / sqrt(pi)
+// Both curves are steepest at 0: the slope nearest to 0 that t, wrong by e, can have reached bounds the change.
+static double nearest_to_zero(const Num &t) { return std::max(std::fabs(t.v) - t.error(), 0.0); }
+
+// 1 + erf(x / sqrt 2); erf'(t) = 2 / sqrt(pi) exp(-t^2)
 static Num one_plus_erf(const Num &x) {
     Num t = x * rounded(std::sqrt(0.5));
-    double e = std::min(2 / std::sqrt(M_PI) * t.error(), 2.0) + (kErfError + 2) * kUnit;
-    return with_error(std::erfc(-t.v), e);
+    double near = nearest_to_zero(t), slope = 2 / std::sqrt(M_PI) * std::exp(-near * near);
+    return with_error(std::erfc(-t.v), std::min(slope * t.error(), 2.0) + (kErfError + 2) * kUnit);
 }
 
-static double one_plus_tanh_of(double t) { return 2 / (1 + std::exp(-2 * t)); }
+// The error of tanh, of its argument and its own; tanh' = 1 / cosh^2.
+static double tanh_error(const Num &t) {
+    double cosh = std::cosh(std::min(nearest_to_zero(t), 300.0));
+    return std::min(t.error() / (cosh * cosh), 2.0) + kTanhError * kUnit;
+}
 
-// 1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)); |tanh'| <= 1
+// 1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))
 static Num one_plus_tanh(const Num &x) {
     Sum sum;
     sum.add(x), sum.add(x * x * x * rounded(0.044715));
     Num t = sum.total() * rounded(std::sqrt(2 / M_PI));
-    return with_error(one_plus_tanh_of(t.v), std::min(t.error(), 2.0) + (kTanhError + 2) * kUnit);
+    return with_error(2 / (1 + std::exp(-2 * t.v)), tanh_error(t) + 2 * kUnit);
 }
 
 static Num half(const Num &x) { return {x.v / 2, x.mag / 2, x.ops}; }
@@ -82,7 +89,7 @@ Num activate(int activation, const Num &x, const Num &slope) {
     case HCONV_GELU: return half(x * one_plus_erf(x));
     case HCONV_GELUTANH: return half(x * one_plus_tanh(x));
     case HCONV_SIGMOID: return sigmoid(x);
-    case HCONV_TANH: return with_error(std::tanh(x.v), std::min(x.error(), 2.0) + kTanhError * kUnit);
+    case HCONV_TANH: return with_error(std::tanh(x.v), tanh_error(x));
     default: return x;
     }
 }

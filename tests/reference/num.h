@@ -1,8 +1,8 @@
-// num.h - a number with what float32 may have done to it: first-order forward error analysis, for any order of summation.
+// num.h - a number with what float32 may have done to it: first-order forward error analysis, any order of summation.
 // SPDX-License-Identifier: MIT
 // |float - v| <= ops u mag (1 + 1 %), u = 2^-24. mag bounds the sum of the magnitudes that went in. A product takes
 // mag_a mag_b and ops_a + ops_b + 1 roundings; a sum of N terms, in any order, takes sum mag and max ops + N - 1 (Higham,
-// Accuracy and Stability, section 4.2). The 1 % covers the products of error terms while ops u < 0.01.
+// Accuracy and Stability, section 4.2). The 1 % covers products of error terms while ops u < 0.01.
 #ifndef HCONV_TESTS_REFERENCE_NUM_H
 #define HCONV_TESTS_REFERENCE_NUM_H
 
@@ -15,11 +15,11 @@ constexpr double kUnit = 0x1p-24; // half the distance from 1 to the next float
 // Products that fall under the smallest normal float may become 0: far below anything that matters, far above 2^-126.
 constexpr double kFloor = 0x1p-100;
 
-// What a float implementation of a function may lose, in units of u. Each is what Halide 21's own polynomials were found
-// to lose over the floats of the range named, rounded up; an implementation that loses more has to be argued for.
-constexpr double kExpOps = 8;     // exp: relative, [-87, 88]: 5.9; it grows with |x|, 2.8 in [-20, 0]
-constexpr double kErfError = 16;  // erf: absolute, [-6, 6]: 6.7; relative the same
-constexpr double kTanhError = 8;  // tanh as 1 - 2 / (1 + exp(2 x)): absolute, [-10, 10]: 3.0; relative is unbounded at 0
+// What a float implementation of a function may lose, in units of u. Each is what Halide 21's own polynomials were
+// found to lose over the floats of the range named, rounded up; an implementation that loses more has to be argued for.
+constexpr double kExpOps = 8;    // exp: relative, [-87, 88]: 5.9; it grows with |x|, 2.8 in [-20, 0]
+constexpr double kErfError = 16; // erf: absolute, [-6, 6]: 6.7; relative the same
+constexpr double kTanhError = 8; // tanh as 1 - 2 / (1 + exp(2 x)): absolute, [-10, 10]: 3.0; relative is unbounded at 0
 
 struct Num {
     double v = 0, mag = 0, ops = 0;
@@ -44,9 +44,7 @@ inline Num with_error(double v, double error) {
 struct Sum {
     double v = 0, mag = 0, ops = 0, terms = 0;
 
-    void add(const Num &a) {
-        v += a.v, mag += a.mag, ops = std::max(ops, a.ops), terms += 1;
-    }
+    void add(const Num &a) { v += a.v, mag += a.mag, ops = std::max(ops, a.ops), terms += 1; }
     Num total() const {
         double additions = terms > 1 ? terms - 1 : 0;
         return {v, mag, ops + additions / (1 - std::min(additions * kUnit, 0.5))};

@@ -1,6 +1,7 @@
 // octave.cpp - OctaveConv: maps at two resolutions and the four paths between them.
 // SPDX-License-Identifier: MIT
-// y_h = act(bn_h(conv(x_h; hh) + up(conv(x_l; lh))) + residual_h),  y_l = act(bn_l(conv(x_l; ll) + conv(pool(x_h); hl)) + residual_l)
+// y_h = act(bn_h(conv(x_h; hh) + up(conv(x_l; lh))) + residual_h)
+// y_l = act(bn_l(conv(x_l; ll) + conv(pool(x_h); hl)) + residual_l)
 // up reads low[min(i / 2, rows - 1)]. The convolutions step by 1; stride 2 is pooling before them:
 //   article: x_h and x_l are halved first, then all is as at stride 1;
 //   dli: hh and ll read the halved map, hl the map halved twice, lh the whole x_l, which is not upsampled;
@@ -52,8 +53,8 @@ static int path_groups(const hconv_problem &p, const Octave &o, int path) {
     return int((int64_t(p.groups) * ci + p.ci - 1) / p.ci);
 }
 
-// The article's one tensor [co, ci, kh, kw]: rows are high outputs, then low ones; columns high inputs, then low ones; a
-// group reads its own columns. fb and dli: a tensor a path.
+// The article's one tensor [co, ci, kh, kw]: rows are high outputs, then low ones; columns high inputs, then low ones;
+// a group reads its own columns. fb and dli: a tensor a path.
 static Weights path_weights(const Request &r, const Octave &o, int path, const Norm &norm) {
     const hconv_problem &p = r.p;
     bool article = o.dialect == kArticle;
@@ -113,12 +114,14 @@ static Output one_output(const Request &r, const Octave &o, bool low, const Map 
     Map residual = read_map(r, low ? "residual_l" : o.co[1] ? "residual_h" : "residual");
     std::vector<double> bias(o.co[low], 0.0);
     for (int path = 0; path < 4; ++path)
-        for (int c = 0; c < o.co[low] && to_low(path) == low && exists(o, path); ++c) bias[c] += path_bias(r, o, path, c);
+        for (int c = 0; c < o.co[low] && to_low(path) == low && exists(o, path); ++c)
+            bias[c] += path_bias(r, o, path, c);
     Steps steps = {1, 1, p.dilation_h, p.dilation_w, p.pad_top, p.pad_left};
     return make_output(r, low ? "y_l" : "y_h", [&](int n, int c, int i, int j) {
         Sum sum;
         for (const Path &path : paths) {
-            int row = path.up ? std::min(i / 2, path.rows - 1) : i, column = path.up ? std::min(j / 2, path.columns - 1) : j;
+            int row = path.up ? std::min(i / 2, path.rows - 1) : i,
+                column = path.up ? std::min(j / 2, path.columns - 1) : j;
             add_window(sum, path.x, path.weights, steps, n, c, row, column);
         }
         sum.add(rounded(norm.shift[c] + norm.scale[c] * bias[c]));
@@ -127,7 +130,7 @@ static Output one_output(const Request &r, const Octave &o, bool low, const Map 
     });
 }
 
-static std::vector<Output> compute_octave(const Request &r) {
+std::vector<Output> families::octave(const Request &r) {
     Octave o = octave_of(r.p);
     Map maps[2] = {read_map(r, "x_h"), read_map(r, "x_l")};
     std::vector<Output> outputs;
@@ -135,12 +138,5 @@ static std::vector<Output> compute_octave(const Request &r) {
     if (o.co[1]) outputs.push_back(one_output(r, o, true, maps));
     return outputs;
 }
-
-// Means are of 1, 2 or 4 rows, except that fb's windows of 4 rows may be clipped to 3.
-static bool exact_octave(const hconv_problem &p) {
-    return !(p.extra[2] == kFb && p.stride_h == 2 && exists(octave_of(p), kHL) && (p.h % 4 == 3 || p.w % 4 == 3));
-}
-
-const Family families::octave = {compute_octave, exact_octave};
 
 } // namespace hconv::reference

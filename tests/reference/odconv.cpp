@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT
 // z  = relu(bn(fc mean(x))),  ac = sigmoid((channel_fc z + b) / T), af, as alike, aw = softmax((kernel_fc z + b) / T)
 // W_n[o,c,u,v] = as[u,v] sum_k aw[k] weight[k,o,c,u,v],   y_n = act(bn(af[o] conv(ac x_n, W_n)) + residual)
-// af is 1 where g = ci = co, as where the window is 1 x 1, aw where there is one kernel. Packed: the attention's norm in fc,
-// 1 / T in the four last layers, the outer norm's scale in weight.
+// af is 1 where g = ci = co, as where the window is 1 x 1, aw where there is one kernel. Packed: the attention's norm
+// in fc, 1 / T in the four last layers, the outer norm's scale in weight.
 #include "families.h"
 
 namespace hconv::reference {
@@ -114,7 +114,7 @@ static Weights mixed_weights(const Request &r, const Gates &g, const Norm &norm,
     return w;
 }
 
-static std::vector<Output> compute_odconv(const Request &r) {
+std::vector<Output> families::odconv(const Request &r) {
     const hconv_problem &p = r.p;
     int experts = p.extra[0], hidden = p.extra[1];
     Map x = read_map(r, "x"), residual = read_map(r, "residual");
@@ -137,10 +137,5 @@ static std::vector<Output> compute_odconv(const Request &r) {
         return activate(p.activation, sum.total(), slope_of(r, o));
     })};
 }
-
-// With logits of 0 every sigmoid is 1/2 and the softmax 1 / experts.
-static bool exact_odconv(const hconv_problem &p) { return (p.extra[0] & (p.extra[0] - 1)) == 0; }
-
-const Family families::odconv = {compute_odconv, exact_odconv};
 
 } // namespace hconv::reference

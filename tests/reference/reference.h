@@ -27,9 +27,9 @@ struct Output {
     std::vector<double> value, bound;
 };
 
-// tensors: inputs and parameters by their standard names; optional ones may be absent. limit > 0: compute about that many
-// elements of each output, the borders of each map first and a pseudo-random choice of the rest.
-// A tensor that is missing, misshapen or not of this problem: std::runtime_error that says which and why.
+// tensors: inputs and parameters by their standard names; optional ones may be absent. limit > 0: compute about that
+// many elements of each output, the borders of each map first and a pseudo-random choice of the rest. A tensor that is
+// missing, misshapen or not of this problem: std::runtime_error that says which and why.
 std::vector<Output> compute(const hconv_problem &p, const std::map<std::string, View> &tensors, int64_t limit = 0);
 
 struct Comparison {
@@ -41,14 +41,9 @@ struct Comparison {
     double max_error, max_value;
     std::string sentence; // what was compared and how it came out, with the worst element's coordinates
 };
-Comparison compare_exact(const Output &want, const float *got); // the same number (-0 equals 0)
+// The same number (-0 equals 0); for data whose sums need no rounding.
+Comparison compare_exact(const Output &want, const float *got);
 Comparison compare_bound(const Output &want, const float *got);
-// No more than tolerance * max|value| away: for comparisons with data of other programs.
-Comparison compare_relative(const Output &want, const float *got, double tolerance);
-
-// May data of small integers be compared number for number? False where the variant or its activation rounds by nature
-// (exponentials, divisions that are no power of two).
-bool exact_activation(const hconv_problem &p);
 
 } // namespace hconv::reference
 #endif

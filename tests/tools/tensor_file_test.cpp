@@ -47,7 +47,8 @@ std::string npy(const std::string &header, const std::string &data, int major = 
 }
 
 std::string dict(const std::string &descr, const std::string &shape, bool fortran = false) {
-    return "{'descr': '" + descr + "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': " + shape + ", }\n";
+    return "{'descr': '" + descr + "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': " + shape +
+           ", }\n";
 }
 
 // The sentence of the exception that reading path raises; "" if none does.
@@ -55,7 +56,8 @@ std::string refusal(const std::string &path) {
     try {
         read_tensor_file(path);
     } catch (const std::runtime_error &error) {
-        EXPECT_NE(std::string(error.what()).find(path), std::string::npos) << "the sentence names no file: " << error.what();
+        EXPECT_NE(std::string(error.what()).find(path), std::string::npos)
+            << "the sentence names no file: " << error.what();
         return error.what();
     }
     return "";
@@ -83,8 +85,8 @@ std::string zip(const std::string &name, const std::string &bytes, int method, u
     uint64_t size = size_claim ? size_claim : bytes.size();
     uint32_t crc = uint32_t(crc32(0, reinterpret_cast<const Bytef *>(bytes.data()), uInt(bytes.size())));
     std::string sizes = little(crc, 4) + little(packed.size(), 4) + little(size, 4);
-    std::string local = little(0x04034b50, 4) + little(20, 2) + little(0, 2) + little(method, 2) + little(0, 4) + sizes +
-            little(name.size(), 2) + little(0, 2) + name + packed;
+    std::string local = little(0x04034b50, 4) + little(20, 2) + little(0, 2) + little(method, 2) + little(0, 4) +
+                        sizes + little(name.size(), 2) + little(0, 2) + name + packed;
     std::string central = little(0x02014b50, 4) + little(20, 2) + little(20, 2) + little(0, 2) + little(method, 2) +
                           little(0, 4) + sizes + little(name.size(), 2) + little(0, 2) + little(0, 2) + little(0, 4) +
                           little(0, 4) + little(0, 4) + name;
@@ -194,7 +196,9 @@ TEST_F(TensorFiles, SafetensorsAndWhatItSkips) {
 }
 
 TEST_F(TensorFiles, SafetensorsRefusals) {
-    auto with = [&](const std::string &header) { return write("t.safetensors", little(header.size(), 8) + header + raw(kSix)); };
+    auto with = [&](const std::string &header) {
+        return write("t.safetensors", little(header.size(), 8) + header + raw(kSix));
+    };
     expect_refused(with("[]"), "no JSON object");
     expect_refused(with("{"), "no JSON object");
     expect_refused(with(R"({"w":3})"), "no {dtype");
