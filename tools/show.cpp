@@ -18,11 +18,15 @@ namespace hconv {
 
 namespace {
 
-std::string shape_text(const hconv_tensor &t) {
-    std::string text = "[";
-    for (int i = 0; i < t.rank; ++i)
-        text += (i ? ", " : "") + (t.extent[i] ? std::to_string(t.extent[i]) : std::string("?"));
-    return text + "]";
+// Outermost first, as the C API has it: activations in the problem's layout, whose letters follow.
+std::string shape_text(const Problem &p, const hconv_tensor &t) {
+    std::string order = t.letters, shape;
+    if (t.role != HCONV_PARAMETER && order == "nchw" && !p.nchw()) order = "nhwc";
+    for (int i = 0; i < t.rank; ++i) {
+        size_t at = t.role == HCONV_PARAMETER ? size_t(i) : std::string(t.letters).find(order[size_t(i)]);
+        shape += (i ? ", " : "") + (t.extent[at] ? std::to_string(t.extent[at]) : std::string("?"));
+    }
+    return "[" + shape + "]" + (t.role != HCONV_PARAMETER && t.rank == 4 ? " " + order : "");
 }
 
 double elements(const hconv_tensor &t) {
@@ -46,7 +50,7 @@ void show_problem(const Problem &p, Totals &total) {
     std::printf("%s\n  %s\n", p.text().c_str(), p.kind().about);
     static const char *const roles[] = {"input", "parameter", "output"};
     for (const hconv_tensor &t : p.tensors()) {
-        std::printf("  %-9s  %-30s %s%s\n", roles[t.role], t.name, shape_text(t).c_str(), t.optional ? "  optional" : "");
+        std::printf("  %-9s  %-30s %s%s\n", roles[t.role], t.name, shape_text(p, t).c_str(), t.optional ? "  optional" : "");
         if (trainable(t)) parameters += elements(t);
         if (!t.optional) bytes += 4 * elements(t);
     }
