@@ -43,7 +43,8 @@ Expr activation(const Problem &p, const Tensors &t, const Expr &v, const Expr &c
     case HCONV_PRELU: return select(v > 0.0f, v, v * t.parameter("slope", {c}));
     case HCONV_SILU: return v * sigmoid(v);
     case HCONV_HARDSWISH: return v * clamp(v + 3.0f, 0.0f, 6.0f) * (1.0f / 6.0f);
-    case HCONV_HARDSIGMOID: return clamp(v + 3.0f, 0.0f, 6.0f) * (1.0f / 6.0f);
+    // Clamped last: a clamp before the product is moved behind a fused multiply-add, and 0 becomes -2^-26.
+    case HCONV_HARDSIGMOID: return clamp(v * (1.0f / 6.0f) + 0.5f, 0.0f, 1.0f);
     case HCONV_GELU: return 0.5f * v * (1.0f + erf(v * root_half));
     case HCONV_GELUTANH: return 0.5f * v * (1.0f + tanh_by_exp(root_2_over_pi * (v + 0.044715f * v * v * v)));
     case HCONV_SIGMOID: return sigmoid(v);

@@ -1,7 +1,7 @@
 /* fill.c - see fill.h. exact: |sum| <= terms * 4 * 4 * units < 2^24, terms thinned to the budget that leaves.
  * SPDX-License-Identifier: MIT
- * random: weights ~ N(0, 1) / sqrt(terms) + 2.5 / terms and inputs of mean 1/2 give outputs of mean 1.25 and deviation
- * about 1, so that an activation is tried on both sides and few outputs are cut off. */
+ * random: weights of deviation 1/2 / sqrt(terms) and mean 1 / terms, inputs and biases of mean 1 and 1/2 give outputs of
+ * mean 1.5 and deviation under 1, so that an activation is tried on both sides and few outputs are cut off. */
 #include "fill.h"
 
 #include "variants/octave.h"
@@ -127,7 +127,7 @@ static float random_value(const hconv_tensor *t, uint64_t stream, uint64_t index
     uint64_t r = mix(stream ^ index);
     int exponent = -19;
     if (begins_with(name, "residual")) value = value / 2 + ONE / 2;
-    else if (t->role == HCONV_INPUT) value += noise(~stream, row) / 2 + ONE / 2;
+    else if (t->role == HCONV_INPUT) value = value / 2 + noise(~stream, row) / 4 + ONE;
     else if (ends_with(name, ".eps")) value = ONE / 1000;
     else if (ends_with(name, ".running_var")) value = whole(r, ONE / 2, 2 * ONE);
     else if (ends_with(name, ".running_mean")) value /= 4;
@@ -136,10 +136,10 @@ static float random_value(const hconv_tensor *t, uint64_t stream, uint64_t index
     else if (strstr(name, "_fc.") || strstr(name, ".fc.")) exponent += t->rank > 1 ? spread_of(terms) : 0;
     else if (t->rank > 1) {
         int spread = spread_of(terms);
-        value += (int64_t)5 * ONE / 2 * ((int64_t)1 << -spread) / terms;
+        value = value / 2 + (int64_t)ONE * ((int64_t)1 << -spread) / terms;
         exponent += spread;
     } else if (strstr(name, "bn") && ends_with(name, ".weight")) value = whole(r, ONE / 2, 3 * ONE / 2);
-    else value = value / 4 + ONE;
+    else value = value / 4 + ONE / 2;
     return (float)value * power_of_two(exponent);
 }
 
