@@ -370,11 +370,14 @@ const Kind kKinds[] = {
 void apply_recipe(Draft &d) {
     for (const Kind &kind : kKinds) {
         if (d.c.kind != kind.name) continue;
-        if (!kind.recipe) throw Skip(std::string("needs variant ") + kind.variant + ", which is not in variants.def");
+        bool known = false;
+        for (const hconv_variant &variant : hconv_variants) known |= std::string(kind.variant) == variant.name;
+        if (!known) throw Skip(std::string("needs variant ") + kind.variant + ", which is not in variants.def");
+        if (!kind.recipe) break;
         kind.recipe(d);
         return;
     }
-    throw Skip("kind '" + d.c.kind + "' has no recipe");
+    throw Skip("kind '" + d.c.kind + "' has no recipe in golden_cases.cpp");
 }
 
 Tensor in_layout(const Tensor &t, hconv_layout layout) {
@@ -432,6 +435,8 @@ Case read_case(const fs::path &folder, hconv_layout layout) {
         d.values = d.c.inputs;
         apply_recipe(d);
         finish(d);
+    } catch (const json::exception &error) {
+        d.c.broken = std::string("case.json: ") + error.what();
     } catch (const Skip &skip) {
         d.c.skip = skip.what();
     } catch (const std::exception &error) {
