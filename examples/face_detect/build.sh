@@ -8,7 +8,7 @@ root=$(cd "$here/../.." && pwd)
 env=${HCONV_ENV:-$root/.env}
 hconv=${HCONV:-$root/build/${PRESET:-release}/hconv}
 build=${FACE_DETECT_BUILD:-$root/build/face_detect}
-cc=${CC:-cc}
+read -ra cc <<<"${CC:-cc}"
 
 say() { printf 'demo: %s\n' "$*"; }
 fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
@@ -42,8 +42,8 @@ weights() {
 library() { "$hconv" emit "@$here/problems.txt" -o "$build/library" --name face_detect; }
 
 program() {
-    printf '#include <png.h>\n' | "$cc" -E - >/dev/null 2>&1 || fail "png.h is not here: install libpng-dev"
-    "$cc" -std=c99 -O2 -Wall -Wextra -pedantic -I"$build/library" "$here"/*.c "$build/library/libface_detect.a" \
+    printf '#include <png.h>\n' | "${cc[@]}" -E - >/dev/null 2>&1 || fail "png.h is not here: install libpng-dev"
+    "${cc[@]}" -std=c99 -O2 -Wall -Wextra -pedantic -I"$build/library" "$here"/*.c "$build/library/libface_detect.a" \
         -lpng -lm -pthread -o "$build/face_detect"
 }
 

@@ -82,14 +82,14 @@ typedef void (*stage)(nets *n, const image *picture, box_list *boxes);
 static void run_stage(stage run, const char *name, nets *n, const image *picture, box_list *boxes) {
     work before = nets_work(n), after;
     size_t given = boxes->count;
-    double start = seconds(), whole;
+    double start = seconds(), whole, inside;
     run(n, picture, boxes);
     whole = seconds() - start;
     after = nets_work(n);
-    printf("%-6s %4lu boxes in, %4lu out: %8.2f ms, of which %8.2f ms in %3ld hconv runs (%.1f GFLOP/s)\n", name,
-           (unsigned long)given, (unsigned long)boxes->count, 1e3 * whole, 1e3 * (after.seconds - before.seconds),
-           after.plans - before.plans,
-           after.seconds > before.seconds ? 1e-9 * (after.flops - before.flops) / (after.seconds - before.seconds) : 0);
+    inside = after.seconds - before.seconds;
+    printf("%-6s %4lu boxes in, %3lu out: %8.2f ms; %8.2f ms of it in %2ld hconv runs (%.1f GFLOP/s), %.2f ms packing\n",
+           name, (unsigned long)given, (unsigned long)boxes->count, 1e3 * whole, 1e3 * inside, after.runs - before.runs,
+           inside > 0 ? 1e-9 * (after.flops - before.flops) / inside : 0, 1e3 * (after.packing - before.packing));
 }
 
 int main(int argc, char **argv) {

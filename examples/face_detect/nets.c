@@ -140,6 +140,7 @@ static int parameters_of(const nets *n, int at, const hconv_plan *plan, int tens
 static const void *packed_for(nets *n, int at, const hconv_plan *plan, const hconv_plan_info *info) {
     char why[HCONV_WHY_BYTES] = "";
     hconv_parameter given[3]; /* weight, bias, slope */
+    double start = seconds();
     int count;
     blob *b;
     for (b = n->blobs[at]; b; b = b->next)
@@ -152,6 +153,7 @@ static const void *packed_for(nets *n, int at, const hconv_plan *plan, const hco
     check(hconv_pack(plan, given, count, b->data, info->packed_bytes, why, sizeof why), at, "packing failed", why);
     b->next = n->blobs[at];
     n->blobs[at] = b;
+    n->work.packing += seconds() - start;
     return b->data;
 }
 
@@ -185,7 +187,7 @@ static map convolve(nets *n, layer at, map in) {
     check(hconv_run(plan, &args), at, "the run failed", "see the message above");
     n->work.seconds += seconds() - start;
     n->work.flops += info.flops;
-    n->work.plans += 1;
+    n->work.runs += 1;
     hconv_plan_destroy(plan);
     return out;
 }

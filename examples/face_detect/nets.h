@@ -26,10 +26,10 @@ void rnet_run(nets *n, const float *candidates, int count, answers *out);
 void onet_run(nets *n, const float *candidates, int count, answers *out);
 void answers_free(answers *a);
 
-/* What hconv did so far: plans made, runs, seconds inside hconv_run, floating-point operations. */
+/* What hconv did so far: runs (each with a plan of its own), seconds in hconv_run and in hconv_pack, operations. */
 typedef struct work {
-    long plans;
-    double seconds, flops;
+    long runs;
+    double seconds, packing, flops;
 } work;
 work nets_work(const nets *n);
 
