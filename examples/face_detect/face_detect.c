@@ -87,7 +87,7 @@ static void run_stage(stage run, const char *name, nets *n, const image *picture
     whole = seconds() - start;
     after = nets_work(n);
     inside = after.seconds - before.seconds;
-    printf("%-6s %4lu boxes in, %3lu out: %8.2f ms; %8.2f ms of it in %2ld hconv runs (%.1f GFLOP/s), %.2f ms packing\n",
+    printf("%-6s %4lu boxes in, %3lu out: %8.2f ms; %8.2f ms in %2ld hconv runs (%.1f GFLOP/s), %.2f ms packing\n",
            name, (unsigned long)given, (unsigned long)boxes->count, 1e3 * whole, 1e3 * inside, after.runs - before.runs,
            inside > 0 ? 1e-9 * (after.flops - before.flops) / inside : 0, 1e3 * (after.packing - before.packing));
 }
