@@ -95,7 +95,8 @@ static void consider(choice *c, const hconv_context *ctx, const hconv_kernel *k,
     }
     ++c->matching;
     if (ctx->isa[0] && strcmp(ctx->isa, k->isa) != 0) {
-        c->other = k, c->other_reason = "the context's isa excludes it";
+        c->other = k, c->other_reason = reason;
+        hconv_sentence(reason, reason_bytes, "the context was created for isa '%s' only", ctx->isa);
     } else if (k->cpu_features & HCONV_DEVICE_CUDA) {
         c->other = k;
         if (!hconv_cuda_usable(reason, reason_bytes)) c->other_reason = reason;
