@@ -162,7 +162,7 @@ TEST_F(TensorFiles, EveryDamagedByteIsSurvived) {
                                                 {"t.safetensors", little(header.size(), 8) + header + raw(kSix)}};
     for (const auto &[name, bytes] : files)
         for (size_t at = 0; at < bytes.size(); ++at)
-            for (int value : {0, 1, 0x7f, 0x80, 0xff, int('9'), int('{')}) {
+            for (int value : {0, 0x7f, 0xff, int('9')}) {
                 std::string damaged = bytes;
                 damaged[at] = char(value);
                 refusal(write(name, damaged));
