@@ -95,7 +95,8 @@ static int is_hot(const hconv_problem *p, uint64_t seed, uint64_t expert) {
 }
 
 /* One exact value; r: its random bits. Attention: fc and head weights are 0, so the logits are the head biases, 0 or 64
- * (sigmoid = 1/2 or 1 in both float32 and double) and 0 or -1000 (softmax: 0 or 1), doubled because the temperature is 2. */
+ * (sigmoid = 1/2 or 1 in both float32 and double) and 0 or -1000 (softmax), doubled because the temperature is 2. An
+ * expert that softmax leaves no weight has zero weights itself: what is left may be 2^-126 instead of 0. */
 static float exact_value(const hconv_problem *p, const hconv_tensor *t, uint64_t seed, uint64_t index, uint64_t r,
                          int64_t budget) {
     static const float eps = 1.0f / 1024, variance[] = {0.25f, 1, 4}, slopes[] = {0.25f, 0.5f, 2, -1};
@@ -109,15 +110,16 @@ static float exact_value(const hconv_problem *p, const hconv_tensor *t, uint64_t
     if (ends_with(name, "_fc.weight") || ends_with(name, ".fc.weight")) return 0;
     if (ends_with(name, "kernel_fc.bias")) return is_hot(p, seed, index) ? 0.0f : -2000.0f;
     if (ends_with(name, "_fc.bias")) return r % 2 ? 128.0f : 0.0f;
+    if (t->rank == 5 && !is_hot(p, seed, index * (uint64_t)t->extent[0] / hconv_tensor_elements(t))) return 0;
     if (t->rank > 1) return whole(mix(r), 1, terms_of(t)) <= budget ? (float)whole(r, -4, 4) : 0.0f;
     if (strstr(name, "bn") && ends_with(name, ".weight")) return (float)((r & 1) + 1) * (r & 2 ? 1.0f : -1.0f);
     return (float)whole(r, -8, 8);
 }
 
-/* An exponent e with 2^e about 1 / sqrt(terms). */
+/* The exponent e with 2^e nearest to 1 / sqrt(terms). */
 static int spread_of(int64_t terms) {
     int e = 0;
-    for (; terms > 2; terms /= 4) --e;
+    for (int64_t square = 1; 2 * square < terms; square *= 4) --e;
     return e;
 }
 

@@ -44,7 +44,7 @@ static double flat_share(const hconv_problem &p, const Output &want, const float
         if (want.bound[i] == std::numeric_limits<double>::infinity()) continue;
         count += flat(p.activation, got[i]), ++compared;
     }
-    return compared < 32 ? 0 : count / compared;
+    return compared < 128 ? 0 : count / compared;
 }
 
 Verdict Judge::verdict(const float *outputs) const {
