@@ -123,6 +123,7 @@ hconv_status hconv_pack(const hconv_plan *plan, const hconv_parameter *params, i
     const float *given[HCONV_MAX_TENSORS] = {NULL};
     float *dense[HCONV_MAX_TENSORS] = {NULL};
     hconv_blob_header *header = (hconv_blob_header *)packed;
+    const hconv_family *family;
     size_t floats = 0;
     float *scratch;
     hconv_status status;
@@ -135,7 +136,9 @@ hconv_status hconv_pack(const hconv_plan *plan, const hconv_parameter *params, i
                        (unsigned long long)plan->packed_bytes, (unsigned long long)packed_bytes, packed);
         return HCONV_INVALID_ARGUMENT;
     }
+    family = hconv_variant_of(&plan->problem)->family;
     status = match_parameters(plan, params, count, given, why, why_bytes);
+    if (!status && family->check_parameters) status = family->check_parameters(&plan->problem, given, why, why_bytes);
     if (status) return status;
     for (int i = 0; i < plan->kernel_tensor_count; ++i) floats += (size_t)element_count(&plan->kernel_tensors[i]);
     scratch = (float *)hconv_context_alloc(plan->context, floats * sizeof *scratch);
@@ -149,7 +152,7 @@ hconv_status hconv_pack(const hconv_plan *plan, const hconv_parameter *params, i
         dense[i] = scratch + floats;
         floats += (size_t)element_count(&plan->kernel_tensors[i]);
     }
-    hconv_variant_of(&plan->problem)->family->fold(&plan->problem, given, dense);
+    family->fold(&plan->problem, given, dense);
     memset(packed, 0, plan->packed_bytes);
     for (int a = 0; a < plan->kernel->argument_count; ++a) {
         const hconv_argument *argument = &plan->kernel->arguments[a];

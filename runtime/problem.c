@@ -94,11 +94,14 @@ void hconv_sentence(char *why, size_t why_bytes, const char *format, ...) {
 
 static int32_t *field(hconv_problem *p, size_t offset) { return (int32_t *)((char *)p + offset); }
 
-/* Is name one of the space-separated items of list? An item may carry "=default", returned through def. */
+/* Is name one of the space-separated items of list? An item may carry "=default", returned through def; "db*" stands for
+ * all names that begin with db. */
 static int listed(const char *list, const char *name, size_t length, const char **def) {
     while (*list) {
-        size_t item = strcspn(list, " "), stem = strcspn(list, " =");
-        if (stem == length && !memcmp(list, name, length)) {
+        size_t item = strcspn(list, " "), stem = strcspn(list, " ="), same = stem;
+        int prefix = stem > 0 && list[stem - 1] == '*';
+        if (prefix) --same;
+        if ((prefix ? same <= length : same == length) && !memcmp(list, name, same)) {
             if (def) *def = list[stem] == '=' ? list + stem + 1 : NULL;
             return 1;
         }
@@ -268,11 +271,14 @@ static int was_seen(uint64_t seen, size_t offset) { return (seen >> (offset / si
 
 /* n, h and w: 0 means open, so it is the parser, not complete(), that fills in what was left out. */
 static hconv_status fill_sizes(const hconv_variant *v, hconv_problem *p, uint64_t seen, char *why, size_t why_bytes) {
+    static const struct { const char *name; size_t at; } sizes[] = {{"h", FIELD(h)}, {"w", FIELD(w)}};
     const char *def;
-    if (listed(v->keys, "h", 1, &def) && !def && !was_seen(seen, FIELD(h))) {
-        hconv_sentence(why, why_bytes, "%s needs the key h (for example h56; h? leaves it open)", v->name);
-        return HCONV_INVALID_ARGUMENT;
-    }
+    for (int i = 0; i < 2; ++i)
+        if (listed(v->keys, sizes[i].name, 1, &def) && !def && !was_seen(seen, sizes[i].at)) {
+            hconv_sentence(why, why_bytes, "%s needs the key %s (for example %s56; %s? leaves it open)", v->name,
+                           sizes[i].name, sizes[i].name, sizes[i].name);
+            return HCONV_INVALID_ARGUMENT;
+        }
     if (listed(v->keys, "w", 1, &def) && def && *def == 'h' && !was_seen(seen, FIELD(w))) p->w = p->h;
     if (!was_seen(seen, FIELD(n))) p->n = 1;
     return HCONV_OK;
@@ -487,7 +493,7 @@ hconv_status hconv_problem_format(const hconv_problem *given, char *buf, size_t 
     }
     EACH_WORD(w, tokens_of(v)) {
         int32_t value = *field((hconv_problem *)p, w->field);
-        if (word_allowed(v, w) && (w->field == FIELD(flags) ? (value & w->value) != 0 : value == w->value))
+        if (w->value && word_allowed(v, w) && (w->field == FIELD(flags) ? (value & w->value) != 0 : value == w->value))
             put(&t, "_%s", w->name);
     }
     return t.full ? HCONV_INVALID_ARGUMENT : HCONV_OK;

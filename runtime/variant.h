@@ -49,7 +49,7 @@ typedef struct hconv_key {
     int32_t least, greatest;
 } hconv_key;
 
-/* Own words: a word that sets one field to a value ("fb" -> extra[2] = 1). */
+/* Own words: a word that sets one field to a value ("fb" -> extra[2] = 1); a word for 0 says the default. */
 typedef struct hconv_word {
     const char *name;
     size_t field;
@@ -76,6 +76,8 @@ typedef struct hconv_family {
     const hconv_alias *aliases; /* ended by {NULL, NULL} */
     const hconv_key *keys;      /* own keys and words, those that set extra[]; ended by a NULL name; may be NULL */
     const hconv_word *words;
+    /* Parameters that must agree with the problem: the sentence says which does not. NULL: there are none. */
+    hconv_status (*check_parameters)(const hconv_problem *p, const float *const *given, char *why, size_t why_bytes);
 } hconv_family;
 
 typedef struct hconv_variant {

@@ -84,4 +84,4 @@ static const hconv_alias aliases[] = {{"conv.conv.", ""}, {"0.conv.", ""}, {"con
                                       {"conv.", ""},      {NULL, NULL}};
 
 const hconv_family hconv_family_conv2d = {"conv2d",      complete, tensors, kernel_tensors, fold, multiply_adds,
-                                          receptive_field, aliases,  NULL, NULL};
+                                          receptive_field, aliases,  NULL, NULL, NULL};

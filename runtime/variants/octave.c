@@ -250,4 +250,4 @@ static const hconv_word words[] = {
 };
 
 const hconv_family hconv_family_octave = {"octave",        complete, tensors, kernel_tensors, fold, multiply_adds,
-                                          receptive_field, NULL,     keys,    words};
+                                          receptive_field, NULL,     keys,    words, NULL};

@@ -156,4 +156,4 @@ static const hconv_key keys[] = {
 };
 
 const hconv_family hconv_family_odconv = {"odconv",        complete, tensors, kernel_tensors, fold, multiply_adds,
-                                          receptive_field, NULL,     keys,    NULL};
+                                          receptive_field, NULL,     keys,    NULL, NULL};
