@@ -138,4 +138,15 @@ std::vector<Problem> default_sizes(const Problem &open) {
     return sizes;
 }
 
+std::vector<Problem> sweep_sizes(const Problem &open) {
+    constexpr int kMost = 67;  // a prime: w -> 29 w mod 67 meets every height
+    std::vector<Problem> sizes;
+    for (int w = 1; w <= kMost; ++w) {
+        Problem p = open;
+        bool map = open.h == HCONV_OPEN || open.w == HCONV_OPEN;
+        if (fill_open(p, {map ? 1 + w % 2 : w, w * 29 % kMost + 1, w})) add_once(sizes, p);
+    }
+    return sizes;
+}
+
 }  // namespace hconv

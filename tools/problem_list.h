@@ -24,5 +24,7 @@ struct ListedProblem {
 std::vector<ListedProblem> read_problems(const std::vector<std::string> &arguments);
 // Sizes for an open problem that none were given for: from the least it allows to some that no tile divides.
 std::vector<Problem> default_sizes(const Problem &open);
+// Every height, width and (of what has neither) n from 1 to 67 once, as far as the problem allows: past twice every tile.
+std::vector<Problem> sweep_sizes(const Problem &open);
 
 }  // namespace hconv
