@@ -46,10 +46,11 @@ function(hconv_listed_files list out)
     set(${out} ${files} PARENT_SCOPE)
 endfunction()
 
-# A C++ source that holds every file of a folder, see tools/embedded.h.
+# A C++ source that holds the license and every file of a folder, see tools/embedded.h.
 function(hconv_embed folder output)
     file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/${folder}
         ${folder}/*.c ${folder}/*.h ${folder}/*.def)
+    list(APPEND files ../LICENSE)
     list(TRANSFORM files PREPEND ${CMAKE_SOURCE_DIR}/${folder}/ OUTPUT_VARIABLE inputs)
     add_custom_command(OUTPUT ${output}
         COMMAND ${CMAKE_COMMAND} -DFOLDER=${CMAKE_SOURCE_DIR}/${folder} "-DFILES=${files}" -DOUTPUT=${output}

@@ -114,7 +114,7 @@ TEST(Parser, EveryRandomProblemSurvivesTheRoundTrip) {
     Random random(20260101);
     for (const hconv_variant &v : hconv_variants) {
         int good = 0, tries = 0;
-        for (; good < 2000 && tries < 100000; ++tries) {
+        for (; good < 1000 && tries < 50000; ++tries) {
             std::string text = random_text(random, v);
             Parsed p = parse(text);
             if (p.status != HCONV_OK) {
@@ -126,7 +126,7 @@ TEST(Parser, EveryRandomProblemSurvivesTheRoundTrip) {
             expect_round_trip(p.problem, text);
             if (HasFatalFailure()) return;
         }
-        EXPECT_EQ(good, 2000) << v.name << ": " << tries << " tries";
+        EXPECT_EQ(good, 1000) << v.name << ": " << tries << " tries";
     }
 }
 
@@ -135,7 +135,7 @@ TEST(Parser, EveryStructFilledByHandIsRefusedOrSurvivesTheRoundTrip) {
     Random random(7);
     const size_t fields = (sizeof(hconv_problem) - offsetof(hconv_problem, variant)) / sizeof(int32_t);
     int good = 0;
-    for (int trial = 0; trial < 100000; ++trial) {
+    for (int trial = 0; trial < 40000; ++trial) {
         hconv_problem p;
         char why[HCONV_WHY_BYTES] = "";
         const hconv_variant &v = hconv_variants[trial % HCONV_VARIANT_COUNT];
@@ -161,7 +161,7 @@ TEST(Parser, EveryStructFilledByHandIsRefusedOrSurvivesTheRoundTrip) {
         expect_round_trip(p, format(start.problem) + ", changed by hand");
         if (HasFatalFailure()) return;
     }
-    EXPECT_GT(good, 5000);
+    EXPECT_GT(good, 2000);
 }
 
 TEST(Parser, CompletingTwiceChangesNothing) {
@@ -175,58 +175,59 @@ TEST(Parser, CompletingTwiceChangesNothing) {
     }
 }
 
+const struct { const char *given, *canonical; } canonical_names[] = {
+    // Defaults are left out, keys come in table order, then words.
+    {"conv2d_ci64_h56_co64_k3_p1", "conv2d_ci64_h56_co64_k3_p1"},
+    {"conv2d_k3_p1_co64_h56w56_n1_ci64_s1_d1_g1", "conv2d_ci64_h56_co64_k3_p1"},
+    {"conv2d_k3s2p1_ci3_co8_h9w8", "conv2d_ci3_h9_w8_co8_k3_s2_p1"},
+    {"conv2d_relu6_nobias_ci3_nchw_h9_co8_k3_f32", "conv2d_ci3_h9_co8_k3_nchw_nobias_relu6"},
+    {"conv2d_fast_tanh_res_bn_ci3_h9_co8_k3", "conv2d_ci3_h9_co8_k3_bn_res_tanh_fast"},
+    // The shortest spelling that fits.
+    {"conv2d_ci3_h9_co8_kh3_kw3", "conv2d_ci3_h9_co8_k3"},
+    {"conv2d_ci3_h9_co8_kh3_kw5", "conv2d_ci3_h9_co8_kh3_kw5"},
+    {"conv2d_ci3_h9_co8_k3_sh1_sw2", "conv2d_ci3_h9_co8_k3_sw2"},
+    {"conv2d_ci3_h9_co8_k3_pt1_pb1_pl1_pr1", "conv2d_ci3_h9_co8_k3_p1"},
+    {"conv2d_ci3_h9_co8_k3_pt1_pb1_pl2_pr2", "conv2d_ci3_h9_co8_k3_ph1_pw2"},
+    {"conv2d_ci3_h9_co8_k3_pt0_pb1_pl0_pr1", "conv2d_ci3_h9_co8_k3_pb1_pr1"},
+    {"conv2d_ci3_h9_co8_k3_pw1", "conv2d_ci3_h9_co8_k3_pw1"},
+    // The name follows from the sizes.
+    {"dilated_ci3_h9_co8_k3", "conv2d_ci3_h9_co8_k3"},
+    {"conv2d_ci3_h9_co8_k3_d2", "dilated_ci3_h9_co8_k3_d2"},
+    {"grouped_ci4_h9_co8_k3_d2_g2", "grouped_ci4_h9_co8_k3_d2_g2"},
+    {"conv2d_ci4_h9_co8_k3_d2_g2", "grouped_ci4_h9_co8_k3_d2_g2"},
+    {"conv2d_ci4_h9_co4_k3_g4", "depthwise_ci4_h9_k3"},
+    {"grouped_ci4_h9_co12_k3_g4", "depthwise_ci4_h9_co12_k3"},
+    {"depthwise_ci1_h9_co12_k3", "conv2d_ci1_h9_co12_k3"},
+    {"conv2d_ci4_h9_co8_k1_s2", "pointwise_ci4_h9_co8_s2"},
+    {"conv2d_ci4_h9_co8_k1_p1", "conv2d_ci4_h9_co8_k1_p1"},
+    {"dilated_ci4_h9_co8_k1_d3", "pointwise_ci4_h9_co8"},
+    {"linear_ci10_co3_relu", "linear_ci10_co3_relu"},
+    {"linear_n?_ci10_co3", "linear_n?_ci10_co3"},
+    // 1-D.
+    {"conv2d_ci3_h1_w20_co8_kh1_kw3_pw1", "conv2d_ci3_h1_w20_co8_kh1_kw3_pw1"},
+    // same, tfsame: pads where the sizes allow.
+    {"conv2d_ci3_h9_co8_k3_same", "conv2d_ci3_h9_co8_k3_p1"},
+    {"conv2d_ci3_h9_co8_k4_same", "conv2d_ci3_h9_co8_k4_pt1_pb2_pl1_pr2"},
+    {"conv2d_ci3_h?_co8_k3_d2_same", "dilated_ci3_h?_co8_k3_d2_p2"},
+    {"conv2d_ci3_h8_co8_k3_s2_tfsame", "conv2d_ci3_h8_co8_k3_s2_pb1_pr1"},
+    {"conv2d_ci3_h9_co8_k3_s2_tfsame", "conv2d_ci3_h9_co8_k3_s2_p1"},
+    {"conv2d_ci3_h9_w8_co8_k1_s2_tfsame", "pointwise_ci3_h9_w8_co8_s2"},
+    {"conv2d_ci3_h?_co8_k3_tfsame", "conv2d_ci3_h?_co8_k3_p1"},
+    {"conv2d_ci3_h?_co8_k3_s2_tfsame", "conv2d_ci3_h?_co8_k3_s2_tfsame"},
+    // Open sizes.
+    {"conv2d_n?_ci3_h?_co8_k3", "conv2d_n?_ci3_h?_co8_k3"},
+    {"conv2d_ci3_h?_w8_co8_k3", "conv2d_ci3_h?_w8_co8_k3"},
+    {"conv2d_ci3_h8w?_co8_k3", "conv2d_ci3_h8_w?_co8_k3"},
+    // Keys and words of one variant.
+    {"octave_ci8_h8_co8_k3_p1_cil4_col2_fb", "octave_ci8_h8_co8_k3_p1_cil4_col2_fb"},
+    {"octave_ci8_h8_co8_k3_p1_cil0_col0", "octave_ci8_h8_co8_k3_p1"},
+    {"odconv_ci64_h8_co8_k3_ex4_hid16", "odconv_ci64_h8_co8_k3"},
+    {"odconv_ci512_h8_co8_k3_ex2_hid32", "odconv_ci512_h8_co8_k3_ex2"},
+    {"odconv_ci512_h8_co8_k3_hid16", "odconv_ci512_h8_co8_k3_hid16"},
+};
+
 TEST(Parser, OneProblemHasOneString) {
-    static const struct { const char *given, *canonical; } cases[] = {
-        // Defaults are left out, keys come in table order, then words.
-        {"conv2d_ci64_h56_co64_k3_p1", "conv2d_ci64_h56_co64_k3_p1"},
-        {"conv2d_k3_p1_co64_h56w56_n1_ci64_s1_d1_g1", "conv2d_ci64_h56_co64_k3_p1"},
-        {"conv2d_k3s2p1_ci3_co8_h9w8", "conv2d_ci3_h9_w8_co8_k3_s2_p1"},
-        {"conv2d_relu6_nobias_ci3_nchw_h9_co8_k3_f32", "conv2d_ci3_h9_co8_k3_nchw_nobias_relu6"},
-        {"conv2d_fast_tanh_res_bn_ci3_h9_co8_k3", "conv2d_ci3_h9_co8_k3_bn_res_tanh_fast"},
-        // The shortest spelling that fits.
-        {"conv2d_ci3_h9_co8_kh3_kw3", "conv2d_ci3_h9_co8_k3"},
-        {"conv2d_ci3_h9_co8_kh3_kw5", "conv2d_ci3_h9_co8_kh3_kw5"},
-        {"conv2d_ci3_h9_co8_k3_sh1_sw2", "conv2d_ci3_h9_co8_k3_sw2"},
-        {"conv2d_ci3_h9_co8_k3_pt1_pb1_pl1_pr1", "conv2d_ci3_h9_co8_k3_p1"},
-        {"conv2d_ci3_h9_co8_k3_pt1_pb1_pl2_pr2", "conv2d_ci3_h9_co8_k3_ph1_pw2"},
-        {"conv2d_ci3_h9_co8_k3_pt0_pb1_pl0_pr1", "conv2d_ci3_h9_co8_k3_pb1_pr1"},
-        {"conv2d_ci3_h9_co8_k3_pw1", "conv2d_ci3_h9_co8_k3_pw1"},
-        // The name follows from the sizes.
-        {"dilated_ci3_h9_co8_k3", "conv2d_ci3_h9_co8_k3"},
-        {"conv2d_ci3_h9_co8_k3_d2", "dilated_ci3_h9_co8_k3_d2"},
-        {"grouped_ci4_h9_co8_k3_d2_g2", "grouped_ci4_h9_co8_k3_d2_g2"},
-        {"conv2d_ci4_h9_co8_k3_d2_g2", "grouped_ci4_h9_co8_k3_d2_g2"},
-        {"conv2d_ci4_h9_co4_k3_g4", "depthwise_ci4_h9_k3"},
-        {"grouped_ci4_h9_co12_k3_g4", "depthwise_ci4_h9_co12_k3"},
-        {"depthwise_ci1_h9_co12_k3", "conv2d_ci1_h9_co12_k3"},
-        {"conv2d_ci4_h9_co8_k1_s2", "pointwise_ci4_h9_co8_s2"},
-        {"conv2d_ci4_h9_co8_k1_p1", "conv2d_ci4_h9_co8_k1_p1"},
-        {"dilated_ci4_h9_co8_k1_d3", "pointwise_ci4_h9_co8"},
-        {"linear_ci10_co3_relu", "linear_ci10_co3_relu"},
-        {"linear_n?_ci10_co3", "linear_n?_ci10_co3"},
-        // 1-D.
-        {"conv2d_ci3_h1_w20_co8_kh1_kw3_pw1", "conv2d_ci3_h1_w20_co8_kh1_kw3_pw1"},
-        // same, tfsame: pads where the sizes allow.
-        {"conv2d_ci3_h9_co8_k3_same", "conv2d_ci3_h9_co8_k3_p1"},
-        {"conv2d_ci3_h9_co8_k4_same", "conv2d_ci3_h9_co8_k4_pt1_pb2_pl1_pr2"},
-        {"conv2d_ci3_h?_co8_k3_d2_same", "dilated_ci3_h?_co8_k3_d2_p2"},
-        {"conv2d_ci3_h8_co8_k3_s2_tfsame", "conv2d_ci3_h8_co8_k3_s2_pb1_pr1"},
-        {"conv2d_ci3_h9_co8_k3_s2_tfsame", "conv2d_ci3_h9_co8_k3_s2_p1"},
-        {"conv2d_ci3_h9_w8_co8_k1_s2_tfsame", "pointwise_ci3_h9_w8_co8_s2"},
-        {"conv2d_ci3_h?_co8_k3_tfsame", "conv2d_ci3_h?_co8_k3_p1"},
-        {"conv2d_ci3_h?_co8_k3_s2_tfsame", "conv2d_ci3_h?_co8_k3_s2_tfsame"},
-        // Open sizes.
-        {"conv2d_n?_ci3_h?_co8_k3", "conv2d_n?_ci3_h?_co8_k3"},
-        {"conv2d_ci3_h?_w8_co8_k3", "conv2d_ci3_h?_w8_co8_k3"},
-        {"conv2d_ci3_h8w?_co8_k3", "conv2d_ci3_h8_w?_co8_k3"},
-        // Keys and words of one variant.
-        {"octave_ci8_h8_co8_k3_p1_cil4_col2_fb", "octave_ci8_h8_co8_k3_p1_cil4_col2_fb"},
-        {"octave_ci8_h8_co8_k3_p1_cil0_col0", "octave_ci8_h8_co8_k3_p1"},
-        {"odconv_ci64_h8_co8_k3_ex4_hid16", "odconv_ci64_h8_co8_k3"},
-        {"odconv_ci512_h8_co8_k3_ex2_hid32", "odconv_ci512_h8_co8_k3_ex2"},
-        {"odconv_ci512_h8_co8_k3_hid16", "odconv_ci512_h8_co8_k3_hid16"},
-    };
-    for (const auto &c : cases) EXPECT_EQ(canonical(c.given), c.canonical) << c.given;
+    for (const auto &c : canonical_names) EXPECT_EQ(canonical(c.given), c.canonical) << c.given;
 }
 
 TEST(Parser, EveryFieldIsWhatTheStringSays) {
@@ -247,80 +248,81 @@ TEST(Parser, EveryFieldIsWhatTheStringSays) {
 }
 
 // Each string has one mistake; the sentence holds every one of the words behind it.
+const struct { const char *text; std::vector<const char *> says; } mistakes[] = {
+    {"", {"variant"}},
+    {"_", {"variant"}},
+    {"conv3d_ci3", {"'conv3d'", "conv2d"}},
+    {"Conv2d_ci3_h8_co4_k3", {"'Conv2d'", "conv2d"}},
+    {"conv2dx_ci3_h8_co4_k3", {"'conv2dx'"}},
+    {"depthwize_ci3_h8_k3", {"'depthwize'", "depthwise"}},
+    {"conv2d", {"conv2d needs"}},
+    {"conv2d_", {"empty"}},
+    {"conv2d_ci3__h8_co4_k3", {"empty"}},
+    {"conv2d_ci3_h8_co4_k3_", {"empty"}},
+    {"conv2d_ci3_h8_co4_k3_relux", {"'relux'", "relu", "words"}},
+    {"conv2d_ci3_h8_co4_k3_q7", {"'q7'", "keys"}},
+    {"conv2d_ci3_h8_co4_k3_strid2", {"'strid2'"}},
+    {"conv2d_ci3_h8_co4_k3_p", {"'p'"}},
+    {"conv2d_ci3_h8_co4_k3_p-1", {"'p-1'"}},
+    {"conv2d_ci3_h8_co4_k3_p1.5", {"'p1.5'"}},
+    {"conv2d_ci3_h8_co4_k3_p1 ", {"'p1 '"}},
+    {" conv2d_ci3_h8_co4_k3", {"' conv2d'"}},
+    {"conv2d_ci3_h8_co4_k3_S2", {"'S2'"}},
+    {"conv2d_ci3_h8_co4_k3_7", {"'7'"}},
+    {"conv2d_ci3_h8_co4_k3_?", {"'?'"}},
+    {"conv2d_ci3_h8_co4_k3_relu_relu", {"'relu'", "activation"}},
+    {"conv2d_ci3_h8_co4_k3_relu_tanh", {"'tanh'", "activation"}},
+    {"conv2d_ci3_h8_co4_k3_bn_bn", {"'bn'", "twice"}},
+    {"conv2d_ci3_h8_co4_k3_same_tfsame", {"'tfsame'"}},
+    {"conv2d_ci3_ci3_h8_co4_k3", {"'ci'", "twice"}},
+    {"conv2d_ci3_h8_co4_k3_kh3", {"'kh'", "twice"}},
+    {"conv2d_ci3_h8_co4_k3_ph1_pt1", {"'pt'", "twice"}},
+    {"conv2d_ci0_h8_co4_k3", {"ci", "0"}},
+    {"conv2d_ci3_h8_co4_k0", {"k", "0"}},
+    {"conv2d_ci3_h8_co4_k65537", {"k", "65537"}},
+    {"conv2d_ci3_h8_co4_k3_s0", {"s", "0"}},
+    {"conv2d_ci3_h99999999999999999999999_co4_k3", {"h", "1073741824"}},
+    {"conv2d_ci3_h8_co4_k3_n2147483648", {"n", "1073741824"}},
+    {"conv2d_ci?_h8_co4_k3", {"'ci?'", "n, h and w"}},
+    {"conv2d_ci3_h8_co4_k?", {"'k?'"}},
+    {"conv2d_ci3_h8_co4_k3_f16", {"'f16'", "f32"}},
+    {"conv2d_ci3_h8_co4_k3_bf16", {"'bf16'", "f32"}},
+    {"conv2d_ci3_h8_co4_k3_i8", {"'i8'", "f32"}},
+    {"conv2d_h8_co4_k3", {"ci"}},
+    {"conv2d_ci3_h8_k3", {"co"}},
+    {"conv2d_ci3_h8_co4", {"k"}},
+    {"conv2d_ci3_h8_co4_kh3", {"kw"}},
+    {"conv2d_ci3_h8_co4_kw3", {"kh"}},
+    {"conv2d_ci3_co4_k3", {"conv2d needs", "h"}},
+    {"octave_ci3_co4_k3", {"octave needs", "h"}},
+    {"pointwise_ci3_co4", {"pointwise needs", "h"}},
+    {"linear_co4", {"ci"}},
+    {"linear_ci4_co4_k3", {"'k3'", "linear"}},
+    {"linear_ci4_co4_h3", {"'h3'", "linear"}},
+    {"pointwise_ci4_h8_co4_k3", {"'k3'", "pointwise"}},
+    {"pointwise_ci4_h8_co4_same", {"'same'", "pointwise"}},
+    {"depthwise_ci4_h8_k3_g2", {"'g2'", "depthwise"}},
+    {"depthwise_ci4_h8_co6_k3", {"co6", "ci4"}},
+    {"grouped_ci6_h8_co4_k3_g4", {"g4", "ci6"}},
+    {"conv2d_ci3_h8_co4_k3_s2_same", {"same", "stride"}},
+    {"conv2d_ci3_h8_co4_k3_p1_same", {"same", "pad"}},
+    {"conv2d_ci3_h8_co4_k9", {"window", "9", "8"}},
+    {"conv2d_ci3_h8_w2_co4_k3", {"window", "w"}},
+    {"conv2d_ci3_h8_co4_k3_d4", {"window"}},
+    {"conv2d_ci1024_h8192_co4_k3", {"x", "2^31"}},
+    {"linear_ci65536_co65536", {"weight", "2^31"}},
+    {"conv2d_ci3_h8_co4_k3_cil2", {"'cil2'", "conv2d"}},
+    {"conv2d_ci3_h8_co4_k3_fb", {"'fb'", "conv2d"}},
+    {"octave_ci8_h8_co8_k3_p1_cil9", {"cil9", "ci8"}},
+    {"octave_ci8_h8_co8_k3_p1_s3", {"stride", "3"}},
+    {"octave_ci8_h8_co8_k3_p1_fb_dli", {"'dli'"}},
+    {"odconv_ci8_h8_co8_kh3_kw5", {"kh3", "kw5"}},
+    {"odconv_ci8_h8_co8_k3_nobias", {"'nobias'", "odconv"}},
+    {"odconv_ci8_h8_co8_k3_ex0", {"ex", "0"}},
+};
+
 TEST(Parser, EveryMistakeIsNamed) {
-    static const struct { const char *text; std::vector<const char *> says; } cases[] = {
-        {"", {"variant"}},
-        {"_", {"variant"}},
-        {"conv3d_ci3", {"'conv3d'", "conv2d"}},
-        {"Conv2d_ci3_h8_co4_k3", {"'Conv2d'", "conv2d"}},
-        {"conv2dx_ci3_h8_co4_k3", {"'conv2dx'"}},
-        {"depthwize_ci3_h8_k3", {"'depthwize'", "depthwise"}},
-        {"conv2d", {"conv2d needs"}},
-        {"conv2d_", {"empty"}},
-        {"conv2d_ci3__h8_co4_k3", {"empty"}},
-        {"conv2d_ci3_h8_co4_k3_", {"empty"}},
-        {"conv2d_ci3_h8_co4_k3_relux", {"'relux'", "relu", "words"}},
-        {"conv2d_ci3_h8_co4_k3_q7", {"'q7'", "keys"}},
-        {"conv2d_ci3_h8_co4_k3_strid2", {"'strid2'"}},
-        {"conv2d_ci3_h8_co4_k3_p", {"'p'"}},
-        {"conv2d_ci3_h8_co4_k3_p-1", {"'p-1'"}},
-        {"conv2d_ci3_h8_co4_k3_p1.5", {"'p1.5'"}},
-        {"conv2d_ci3_h8_co4_k3_p1 ", {"'p1 '"}},
-        {" conv2d_ci3_h8_co4_k3", {"' conv2d'"}},
-        {"conv2d_ci3_h8_co4_k3_S2", {"'S2'"}},
-        {"conv2d_ci3_h8_co4_k3_7", {"'7'"}},
-        {"conv2d_ci3_h8_co4_k3_?", {"'?'"}},
-        {"conv2d_ci3_h8_co4_k3_relu_relu", {"'relu'", "activation"}},
-        {"conv2d_ci3_h8_co4_k3_relu_tanh", {"'tanh'", "activation"}},
-        {"conv2d_ci3_h8_co4_k3_bn_bn", {"'bn'", "twice"}},
-        {"conv2d_ci3_h8_co4_k3_same_tfsame", {"'tfsame'"}},
-        {"conv2d_ci3_ci3_h8_co4_k3", {"'ci'", "twice"}},
-        {"conv2d_ci3_h8_co4_k3_kh3", {"'kh'", "twice"}},
-        {"conv2d_ci3_h8_co4_k3_ph1_pt1", {"'pt'", "twice"}},
-        {"conv2d_ci0_h8_co4_k3", {"ci", "0"}},
-        {"conv2d_ci3_h8_co4_k0", {"k", "0"}},
-        {"conv2d_ci3_h8_co4_k65537", {"k", "65537"}},
-        {"conv2d_ci3_h8_co4_k3_s0", {"s", "0"}},
-        {"conv2d_ci3_h99999999999999999999999_co4_k3", {"h", "1073741824"}},
-        {"conv2d_ci3_h8_co4_k3_n2147483648", {"n", "1073741824"}},
-        {"conv2d_ci?_h8_co4_k3", {"'ci?'", "n, h and w"}},
-        {"conv2d_ci3_h8_co4_k?", {"'k?'"}},
-        {"conv2d_ci3_h8_co4_k3_f16", {"'f16'", "f32"}},
-        {"conv2d_ci3_h8_co4_k3_bf16", {"'bf16'", "f32"}},
-        {"conv2d_ci3_h8_co4_k3_i8", {"'i8'", "f32"}},
-        {"conv2d_h8_co4_k3", {"ci"}},
-        {"conv2d_ci3_h8_k3", {"co"}},
-        {"conv2d_ci3_h8_co4", {"k"}},
-        {"conv2d_ci3_h8_co4_kh3", {"kw"}},
-        {"conv2d_ci3_h8_co4_kw3", {"kh"}},
-        {"conv2d_ci3_co4_k3", {"conv2d needs", "h"}},
-        {"octave_ci3_co4_k3", {"octave needs", "h"}},
-        {"pointwise_ci3_co4", {"pointwise needs", "h"}},
-        {"linear_co4", {"ci"}},
-        {"linear_ci4_co4_k3", {"'k3'", "linear"}},
-        {"linear_ci4_co4_h3", {"'h3'", "linear"}},
-        {"pointwise_ci4_h8_co4_k3", {"'k3'", "pointwise"}},
-        {"pointwise_ci4_h8_co4_same", {"'same'", "pointwise"}},
-        {"depthwise_ci4_h8_k3_g2", {"'g2'", "depthwise"}},
-        {"depthwise_ci4_h8_co6_k3", {"co6", "ci4"}},
-        {"grouped_ci6_h8_co4_k3_g4", {"g4", "ci6"}},
-        {"conv2d_ci3_h8_co4_k3_s2_same", {"same", "stride"}},
-        {"conv2d_ci3_h8_co4_k3_p1_same", {"same", "pad"}},
-        {"conv2d_ci3_h8_co4_k9", {"window", "9", "8"}},
-        {"conv2d_ci3_h8_w2_co4_k3", {"window", "w"}},
-        {"conv2d_ci3_h8_co4_k3_d4", {"window"}},
-        {"conv2d_ci1024_h8192_co4_k3", {"x", "2^31"}},
-        {"linear_ci65536_co65536", {"weight", "2^31"}},
-        {"conv2d_ci3_h8_co4_k3_cil2", {"'cil2'", "conv2d"}},
-        {"conv2d_ci3_h8_co4_k3_fb", {"'fb'", "conv2d"}},
-        {"octave_ci8_h8_co8_k3_p1_cil9", {"cil9", "ci8"}},
-        {"octave_ci8_h8_co8_k3_p1_s3", {"stride", "3"}},
-        {"octave_ci8_h8_co8_k3_p1_fb_dli", {"'dli'"}},
-        {"odconv_ci8_h8_co8_kh3_kw5", {"kh3", "kw5"}},
-        {"odconv_ci8_h8_co8_k3_nobias", {"'nobias'", "odconv"}},
-        {"odconv_ci8_h8_co8_k3_ex0", {"ex", "0"}},
-    };
-    for (const auto &c : cases) {
+    for (const auto &c : mistakes) {
         Parsed p = parse(c.text);
         EXPECT_EQ(p.status, HCONV_INVALID_ARGUMENT) << "'" << c.text << "' -> " << format(p.problem);
         for (const char *word : c.says)
