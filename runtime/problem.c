@@ -33,6 +33,9 @@ static const hconv_key all_keys[] = {
     {"pl", 1, {FIELD(pad_left)}, 0, HCONV_PAD_MOST},
     {"pr", 1, {FIELD(pad_right)}, 0, HCONV_PAD_MOST},
     {"g", 1, {FIELD(groups)}, 1, SIZE_MOST},
+    {"op", 2, {FIELD(out_pad_h), FIELD(out_pad_w)}, 0, HCONV_PAD_MOST},
+    {"oph", 1, {FIELD(out_pad_h)}, 0, HCONV_PAD_MOST},
+    {"opw", 1, {FIELD(out_pad_w)}, 0, HCONV_PAD_MOST},
     HCONV_KEY_END,
 };
 
@@ -42,6 +45,7 @@ static const char *const spellings[][4] = {
     {"s", "sh sw", NULL},
     {"d", "dh dw", NULL},
     {"p", "ph pw", "pt pb pl pr", NULL},
+    {"op", "oph opw", NULL},
 };
 
 static const hconv_word all_words[] = {

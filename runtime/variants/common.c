@@ -84,7 +84,7 @@ static hconv_status check_window(const hconv_problem *p, const char *axis, int32
     return HCONV_INVALID_ARGUMENT;
 }
 
-hconv_status hconv_complete_conv(hconv_problem *p, char *why, size_t why_bytes) {
+hconv_status hconv_complete_window(hconv_problem *p, char *why, size_t why_bytes) {
     hconv_status status = hconv_need(p, p->ci, "ci", why, why_bytes);
     if (!status) status = hconv_need(p, p->co, "co", why, why_bytes);
     if (!status) status = hconv_need(p, p->kh, p->kw > 0 ? "kh" : "k", why, why_bytes);
@@ -100,7 +100,11 @@ hconv_status hconv_complete_conv(hconv_problem *p, char *why, size_t why_bytes) 
         return HCONV_INVALID_ARGUMENT;
     }
     status = check_reach(p, "h", p->kh, p->dilation_h, why, why_bytes);
-    if (!status) status = check_reach(p, "w", p->kw, p->dilation_w, why, why_bytes);
+    return status ? status : check_reach(p, "w", p->kw, p->dilation_w, why, why_bytes);
+}
+
+hconv_status hconv_complete_conv(hconv_problem *p, char *why, size_t why_bytes) {
+    hconv_status status = hconv_complete_window(p, why, why_bytes);
     if (!status) status = complete_same(p, why, why_bytes);
     if (!status)
         status = check_window(p, "h", p->h, p->kh, p->dilation_h, p->pad_top, p->pad_bottom, why, why_bytes);
