@@ -159,6 +159,10 @@ fs::path default_cache() {
     return fs::temp_directory_path() / "hconv-cache";
 }
 
+std::string kernel_identity(const KernelRecord &k) {
+    return hash_text(tool_identity() + "|" + k.problem + "|" + k.object.filename().string());
+}
+
 int compile_command(const KernelRequest &r, const fs::path &cache) {
     auto start = std::chrono::steady_clock::now();
     Built built = build(r);

@@ -51,6 +51,9 @@ std::filesystem::path default_cache();
 std::vector<KernelRecord> compile_kernels(const std::vector<KernelRequest> &requests, const CompileOptions &options,
                                           CompileTotals *totals = nullptr);
 
+// Changes when the kernel's code or anything of the tool does: the name under which a verdict on it is kept.
+std::string kernel_identity(const KernelRecord &kernel);
+
 // The hidden verb behind compile_kernels: one kernel in this process; writes the object into the cache and prints the record.
 int compile_command(const KernelRequest &request, const std::filesystem::path &cache);
 

@@ -250,15 +250,16 @@ std::vector<std::string> runtime_objects(const std::string &cc, const fs::path &
     return objects;
 }
 
-json manifest(const std::string &name, const std::string &made_by, const EmitResult &result) {
+json manifest(const EmitOptions &o, const std::string &made_by, const EmitResult &result) {
     json kernels = json::array();
     for (size_t i = 0; i < result.kernels.size(); ++i) {
         const KernelRecord &k = result.kernels[i];
+        auto verdict = o.verdicts.find(kernel_key(k.problem, k.target));
         kernels.push_back({{"symbol", result.symbols[i]}, {"problem", k.problem}, {"target", k.target.halide},
                            {"isa", k.target.isa}, {"schedule", k.schedule}, {"chosen", k.rule}, {"hash", k.hash},
-                           {"verified", k.target.runs_here() ? "by hconv check" : "not run here"}});
+                           {"verified", verdict == o.verdicts.end() ? json("not run here") : json::parse(verdict->second)}});
     }
-    return {{"library", name}, {"made_by", made_by}, {"abi", HCONV_LIBRARY_ABI}, {"kernels", kernels}};
+    return {{"library", o.name}, {"made_by", made_by}, {"abi", HCONV_LIBRARY_ABI}, {"kernels", kernels}};
 }
 
 void check_name(const std::string &name) {
@@ -275,21 +276,6 @@ std::string one_platform(const std::vector<Target> &targets) {
     return targets.front().platform;
 }
 
-EmitResult compile_all(const EmitOptions &o, const std::vector<Target> &targets) {
-    std::vector<KernelRequest> requests;
-    std::set<std::string> seen;
-    for (const std::string &text : o.problems) {
-        std::string problem = Problem::parse(text).text();
-        if (!seen.insert(problem).second) continue;
-        for (const Target &t : targets) requests.push_back({problem, t, o.schedule, o.asserts});
-    }
-    if (requests.empty()) throw std::invalid_argument("no problem was given");
-    EmitResult result;
-    result.kernels = compile_kernels(requests, o.compile, &result.totals);
-    for (const KernelRecord &k : result.kernels) result.symbols.push_back(symbol_of(o.name, k));
-    return result;
-}
-
 void archive(const fs::path &to, const std::vector<std::string> &objects) {
     std::vector<std::string> command{llvm_tool("ar"), "rcsD", to.string()};
     command.insert(command.end(), objects.begin(), objects.end());
@@ -304,7 +290,7 @@ EmitResult write_library(const EmitOptions &o, const fs::path &directory) {
     const fs::path cache = o.compile.cache.empty() ? default_cache() : o.compile.cache;
     const std::string made_by = "hconv " + std::to_string(HCONV_VERSION / 1000000) + "." +
                                 std::to_string(HCONV_VERSION / 1000 % 1000) + "." + std::to_string(HCONV_VERSION % 1000);
-    EmitResult result = compile_all(o, targets);
+    EmitResult result = compile_library(o);
     TemporaryFolder objects;
     std::vector<std::string> files;
     for (size_t i = 0; i < result.kernels.size(); ++i) {
@@ -329,13 +315,34 @@ EmitResult write_library(const EmitOptions &o, const fs::path &directory) {
         result.has_archive_with_runtime = true;
         result.archive_bytes = fs::file_size(directory / ("lib" + o.name + ".a"));
     }
-    write_file(directory / "kernels.json", manifest(o.name, made_by, result).dump(1) + "\n");
+    write_file(directory / "kernels.json", manifest(o, made_by, result).dump(1) + "\n");
     write_file(directory / "CMakeLists.txt", cmake_source(o.name));
     write_file(directory / "USE.txt", use_text(o.name, result.kernels));
     return result;
 }
 
 }  // namespace
+
+std::string kernel_key(const std::string &problem, const Target &target) { return problem + " " + target.halide; }
+
+EmitResult compile_library(const EmitOptions &o) {
+    std::vector<KernelRequest> requests;
+    std::set<std::string> seen;
+    const std::vector<Target> targets = resolve_targets(o.targets);
+    for (const std::string &text : o.problems) {
+        std::string problem = Problem::parse(text).text();
+        if (!seen.insert(problem).second) continue;
+        for (const Target &t : targets) {
+            auto own = o.schedules.find(kernel_key(problem, t));
+            requests.push_back({problem, t, own == o.schedules.end() ? o.schedule : own->second, o.asserts});
+        }
+    }
+    if (requests.empty()) throw std::invalid_argument("no problem was given");
+    EmitResult result;
+    result.kernels = compile_kernels(requests, o.compile, &result.totals);
+    for (const KernelRecord &k : result.kernels) result.symbols.push_back(symbol_of(o.name, k));
+    return result;
+}
 
 EmitResult emit_library(const EmitOptions &o, const fs::path &given) {
     const fs::path directory = fs::absolute(given).lexically_normal();

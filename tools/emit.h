@@ -5,6 +5,7 @@
 #include "tools/compile.h"
 #include "tools/process.h"
 
+#include <map>
 #include <memory>
 
 namespace hconv {
@@ -13,6 +14,8 @@ struct EmitOptions {
     std::vector<std::string> problems;
     std::vector<std::string> targets{"x86-64-linux"};
     std::string schedule;   // for every kernel; empty: looked up
+    std::map<std::string, std::string> schedules;  // by kernel_key: where one kernel differs
+    std::map<std::string, std::string> verdicts;   // by kernel_key: JSON for the manifest
     std::string name = "kernels";
     std::string cc;         // empty: the platform's default
     bool asserts = false;   // Halide's own checks compiled in
@@ -26,6 +29,11 @@ struct EmitResult {
     bool has_archive_with_runtime = false;
     uint64_t archive_bytes = 0;
 };
+
+std::string kernel_key(const std::string &problem, const Target &target);
+
+// Compiles the kernels, and no more.
+EmitResult compile_library(const EmitOptions &options);
 
 // Writes directory whole or not at all; an earlier emitted folder of that name is replaced.
 EmitResult emit_library(const EmitOptions &options, const std::filesystem::path &directory);

@@ -1,7 +1,6 @@
 // hconv.cpp - the command: verbs and flags only. Exit 0 = all good, 1 = something failed, 2 = bad usage.
 // SPDX-License-Identifier: MIT
-#include "tools/emit.h"
-#include "tools/problem_list.h"
+#include "tools/ship.h"
 #include "tools/show.h"
 #include "tools/verbs.h"
 
@@ -28,16 +27,19 @@ void add_compile_flags(CLI::App *verb, CompileOptions &c) {
 }
 
 struct EmitVerb {
-    EmitOptions options;
+    ShipOptions options;
+    std::vector<std::string> problems;
     std::string directory;
+    bool no_verify = false;
     int operator()() {
-        std::vector<std::string> texts;
-        for (const ListedProblem &p : read_problems(options.problems)) texts.push_back(p.text());
-        options.problems = texts;
-        EmitResult r = emit_library(options, directory);
+        options.problems = read_problems(problems);
+        options.verify = !no_verify && !options.emit.asserts;
+        options.warn = [](const std::string &text) { std::fprintf(stderr, "warning: %s\n", text.c_str()); };
+        EmitResult r = ship_library(options, directory);
         std::printf("%s: %zu kernels (%zu compiled in %.1f s of processor time, the others from the cache)", directory.c_str(),
                     r.kernels.size(), r.totals.compiled, r.totals.seconds);
-        if (r.has_archive_with_runtime) std::printf(", lib%s.a %.1f KB", options.name.c_str(), double(r.archive_bytes) / 1024);
+        if (r.has_archive_with_runtime)
+            std::printf(", lib%s.a %.1f KB", options.emit.name.c_str(), double(r.archive_bytes) / 1024);
         else std::printf("; no C compiler for this target: build with the CMakeLists.txt in it");
         std::printf("\nhow to use it: %s/USE.txt\n", directory.c_str());
         return 0;
@@ -47,15 +49,18 @@ struct EmitVerb {
 void add_emit(CLI::App &app, std::function<int()> &chosen) {
     auto verb = app.add_subcommand("emit", "compile problems into a static library an application can vendor");
     auto e = std::make_shared<EmitVerb>();
-    verb->add_option("problems", e->options.problems, "problem strings, or @FILE with one a line")->required();
+    verb->add_option("problems", e->problems, "problem strings, or @FILE with one a line")->required();
     verb->add_option("-o,--output", e->directory, "folder to make")->required();
-    verb->add_option("--name", e->options.name, "name of the library, a C identifier (default: kernels)");
-    verb->add_option("--target", e->options.targets, "targets, as hconv list targets names them (default: x86-64-linux)")
+    verb->add_option("--name", e->options.emit.name, "name of the library, a C identifier (default: kernels)");
+    verb->add_option("--target", e->options.emit.targets, "targets, as hconv list targets names them (default: x86-64-linux)")
         ->delimiter(',');
-    verb->add_option("--schedule", e->options.schedule, "schedule of every kernel (default: looked up)");
-    verb->add_option("--cc", e->options.cc, "C compiler for the table and the runtime");
-    verb->add_flag("--asserts", e->options.asserts, "compile Halide's own checks in, for tests");
-    add_compile_flags(verb, e->options.compile);
+    verb->add_option("--schedule", e->options.emit.schedule, "schedule of every kernel (default: looked up)");
+    verb->add_option("--cc", e->options.emit.cc, "C compiler for the table and the runtime");
+    verb->add_option("--runner", e->options.runner, "command that runs the target's programs here, such as qemu-aarch64");
+    verb->add_flag("--strict", e->options.strict, "a kernel that fails its check is an error (default: generic replaces it)");
+    verb->add_flag("--no-verify", e->no_verify, "do not check the kernels against the reference first");
+    verb->add_flag("--asserts", e->options.emit.asserts, "compile Halide's own checks in, for tests");
+    add_compile_flags(verb, e->options.emit.compile);
     verb->footer("example: hconv emit conv2d_ci64_h56_co64_k3_p1_relu -o out/mynet --name mynet");
     verb->callback([e, &chosen] { chosen = [e] { return (*e)(); }; });
 }
