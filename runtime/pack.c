@@ -68,6 +68,12 @@ static int64_t element_count(const hconv_tensor *t) {
     return count;
 }
 
+/* Are these bytes the tensor's, or what it repeats? */
+static int fits(const hconv_tensor *t, size_t bytes) {
+    size_t whole = (size_t)element_count(t) * sizeof(float);
+    return bytes == whole || (t->repeat > 1 && bytes * (size_t)t->repeat == whole);
+}
+
 static void put_shape(const hconv_tensor *t, char *text, size_t bytes) {
     size_t used = 0;
     text[0] = 0;
@@ -75,9 +81,9 @@ static void put_shape(const hconv_tensor *t, char *text, size_t bytes) {
         used += (size_t)snprintf(text + used, bytes - used, i ? ", %lld" : "%lld", (long long)t->extent[i]);
 }
 
-/* Every parameter found once, of the right size; given[] in tensor order. */
+/* Every parameter found once, of the right size; given[] and bytes[] in tensor order. */
 static hconv_status match_parameters(const hconv_plan *plan, const hconv_parameter *params, int count, const float **given,
-                                     char *why, size_t why_bytes) {
+                                     size_t *bytes, char *why, size_t why_bytes) {
     char shape[96];
     for (int i = 0; i < count; ++i) {
         const hconv_tensor *t = NULL;
@@ -99,7 +105,7 @@ static hconv_status match_parameters(const hconv_plan *plan, const hconv_paramet
             hconv_sentence(why, why_bytes, "parameter '%s' is given twice", t->name);
             return HCONV_INVALID_ARGUMENT;
         }
-        if (params[i].bytes != (size_t)element_count(t) * sizeof(float)) {
+        if (!fits(t, params[i].bytes)) {
             put_shape(t, shape, sizeof shape);
             hconv_sentence(why, why_bytes, "parameter '%s' has %llu bytes; its shape [%s] in float32 takes %llu", t->name,
                            (unsigned long long)params[i].bytes, shape,
@@ -107,6 +113,7 @@ static hconv_status match_parameters(const hconv_plan *plan, const hconv_paramet
             return HCONV_INVALID_ARGUMENT;
         }
         given[k] = (const float *)params[i].data;
+        bytes[k] = params[i].bytes;
     }
     for (int k = 0; k < plan->parameter_count; ++k) {
         const hconv_tensor *t = &plan->tensors[plan->input_count + k];
@@ -118,10 +125,29 @@ static hconv_status match_parameters(const hconv_plan *plan, const hconv_paramet
     return HCONV_OK;
 }
 
+/* Elements of a parameter that was given in part, to be repeated; 0 = given whole, or not at all. */
+static size_t repeated_elements(const hconv_plan *plan, int k, const float *given, size_t bytes) {
+    size_t count = (size_t)element_count(&plan->tensors[plan->input_count + k]);
+    return given && bytes < count * sizeof(float) ? count : 0;
+}
+
+/* Writes those whole into room and points given[] there; room == NULL: only counts. Returns the floats they take. */
+static size_t repeat_parameters(const hconv_plan *plan, const float **given, const size_t *bytes, float *room) {
+    size_t used = 0;
+    for (int k = 0; k < plan->parameter_count; ++k) {
+        size_t count = repeated_elements(plan, k, given[k], bytes[k]), part = bytes[k] / sizeof(float);
+        for (size_t i = 0; room && i < count; ++i) room[used + i] = given[k][i % part];
+        if (room && count) given[k] = room + used;
+        used += count;
+    }
+    return used;
+}
+
 hconv_status hconv_pack(const hconv_plan *plan, const hconv_parameter *params, int count, void *packed, size_t packed_bytes,
                         char *why, size_t why_bytes) {
     const float *given[HCONV_MAX_TENSORS] = {NULL};
     float *dense[HCONV_MAX_TENSORS] = {NULL};
+    size_t bytes[HCONV_MAX_TENSORS] = {0};
     hconv_blob_header *header = (hconv_blob_header *)packed;
     const hconv_family *family;
     size_t floats = 0;
@@ -137,9 +163,9 @@ hconv_status hconv_pack(const hconv_plan *plan, const hconv_parameter *params, i
         return HCONV_INVALID_ARGUMENT;
     }
     family = hconv_variant_of(&plan->problem)->family;
-    status = match_parameters(plan, params, count, given, why, why_bytes);
-    if (!status && family->check_parameters) status = family->check_parameters(&plan->problem, given, why, why_bytes);
+    status = match_parameters(plan, params, count, given, bytes, why, why_bytes);
     if (status) return status;
+    floats = repeat_parameters(plan, given, bytes, NULL);
     for (int i = 0; i < plan->kernel_tensor_count; ++i) floats += (size_t)element_count(&plan->kernel_tensors[i]);
     scratch = (float *)hconv_context_alloc(plan->context, floats * sizeof *scratch);
     if (!scratch) {
@@ -147,10 +173,15 @@ hconv_status hconv_pack(const hconv_plan *plan, const hconv_parameter *params, i
                        (unsigned long long)(floats * sizeof *scratch));
         return HCONV_OUT_OF_MEMORY;
     }
-    floats = 0;
+    floats = repeat_parameters(plan, given, bytes, scratch);
     for (int i = 0; i < plan->kernel_tensor_count; ++i) {
         dense[i] = scratch + floats;
         floats += (size_t)element_count(&plan->kernel_tensors[i]);
+    }
+    if (family->check_parameters) status = family->check_parameters(&plan->problem, given, why, why_bytes);
+    if (status) {
+        hconv_context_free(plan->context, scratch);
+        return status;
     }
     family->fold(&plan->problem, given, dense);
     memset(packed, 0, plan->packed_bytes);

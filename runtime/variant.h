@@ -30,6 +30,7 @@ typedef struct hconv_tensor {
     char letters[HCONV_MAX_RANK + 2];
     int64_t extent[HCONV_MAX_RANK];
     double default_value;
+    int32_t repeat; /* > 1: a file may hold 1 / repeat of the elements, which are then repeated as a whole */
 } hconv_tensor;
 
 typedef struct hconv_tensor_list {
