@@ -30,7 +30,7 @@ std::string text_of(const Shape &shape) {
 // In memory order.
 Shape shape_of(const Problem &p, const hconv_tensor &t) {
     Shape s(t.extent, t.extent + t.rank);
-    if (t.role != HCONV_PARAMETER && t.rank == 4 && !p.nchw()) s = {s[0], s[2], s[3], s[1]};
+    if (t.role != HCONV_PARAMETER && t.rank > 2 && !p.nchw()) std::rotate(s.begin() + 1, s.begin() + 2, s.end());
     return s;
 }
 
@@ -60,6 +60,12 @@ std::map<std::string, std::string> read_assignments(const std::vector<std::strin
     return files;
 }
 
+// One row where there are none: 1-D is h1.
+Shape with_rows(const Problem &p, Shape s) {
+    if (s.size() == 3) s.insert(s.begin() + (p.nchw() ? 2 : 1), 1);
+    return s;
+}
+
 // The open sizes of p from the shape of its first input; low maps are half as high.
 Problem with_sizes_of(const Problem &open, const Shape &given) {
     if (open.variant == HCONV_VARIANT_linear) {
@@ -69,14 +75,13 @@ Problem with_sizes_of(const Problem &open, const Shape &given) {
         if (p.n == HCONV_OPEN) p.n = int32_t(leading);
         return p;
     }
-    Shape s = given;
-    if (s.size() == 3) s.insert(s.begin() + (open.nchw() ? 2 : 1), 1);
+    const Shape s = with_rows(open, given);
     for (int factor = 1; factor <= 2 && s.size() == 4; ++factor) {
         Problem p = open;
         if (p.n == HCONV_OPEN) p.n = int32_t(s[0]);
         if (p.h == HCONV_OPEN) p.h = int32_t(factor * s[open.nchw() ? 2 : 1]);
         if (p.w == HCONV_OPEN) p.w = int32_t(factor * s[open.nchw() ? 3 : 2]);
-        if (hconv_problem_complete(&p, nullptr, 0) == HCONV_OK && !p.open() && shape_of(p, p.tensors()[0]) == s) return p;
+        if (hconv_problem_complete(&p, nullptr, 0) == HCONV_OK && !p.open() && with_rows(p, shape_of(p, p.tensors()[0])) == s) return p;
     }
     throw std::runtime_error("the input " + std::string(open.tensors()[0].name) + " has shape " + text_of(given) + ", which does not fit " +
                              open.text() + " (" + (open.nchw() ? "n, c, h, w" : "n, h, w, c") + ")");

@@ -8,6 +8,7 @@
 #include "tools/process.h"
 #include "tools/targets.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <iostream>
@@ -21,12 +22,12 @@ namespace {
 // Outermost first, as the C API has it: activations in the problem's layout, whose letters follow.
 std::string shape_text(const Problem &p, const hconv_tensor &t) {
     std::string order = t.letters, shape;
-    if (t.role != HCONV_PARAMETER && order == "nchw" && !p.nchw()) order = "nhwc";
+    if (t.role != HCONV_PARAMETER && t.rank > 2 && !p.nchw()) std::rotate(order.begin() + 1, order.begin() + 2, order.end());
     for (int i = 0; i < t.rank; ++i) {
         size_t at = t.role == HCONV_PARAMETER ? size_t(i) : std::string(t.letters).find(order[size_t(i)]);
         shape += (i ? ", " : "") + (t.extent[at] ? std::to_string(t.extent[at]) : std::string("?"));
     }
-    return "[" + shape + "]" + (t.role != HCONV_PARAMETER && t.rank == 4 ? " " + order : "");
+    return "[" + shape + "]" + (t.role != HCONV_PARAMETER && t.rank > 2 ? " " + order : "");
 }
 
 double elements(const hconv_tensor &t) {

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "judge.h"
 
+#include "maps.h"
+
 #include <limits>
 #include <map>
 
@@ -18,9 +20,7 @@ Judge::Judge(const hconv_problem &p, hconv_fill_kind kind, uint64_t seed, int64_
         storage[i].resize(hconv_tensor_elements(&t));
         hconv_fill(&p, &t, kind, seed, storage[i].data());
         pointers[i] = storage[i].data();
-        std::vector<int64_t> shape(t.extent, t.extent + t.rank);
-        if (t.role == HCONV_INPUT && t.rank == 4 && p.layout == HCONV_NHWC) shape = {shape[0], shape[2], shape[3], shape[1]};
-        views[t.name] = {pointers[i], shape};
+        views[t.name] = {pointers[i], public_shape(p, t)};
     }
     if (!limit && hconv_variant_of(&p)->family->multiply_adds(&p) > 1e9) limit = 4096;
     want = compute(p, views, limit);

@@ -23,12 +23,20 @@ Steps steps_of(const hconv_problem &p) {
     return {p.stride_h, p.stride_w, p.dilation_h, p.dilation_w, p.pad_top, p.pad_left};
 }
 
-// Logical extents n, c, h, w of an activation's descriptor; "nc" is a 1 x 1 map.
+std::vector<int64_t> public_shape(const hconv_problem &p, const hconv_tensor &t) {
+    std::vector<int64_t> shape(t.extent, t.extent + t.rank);
+    if (t.role != HCONV_PARAMETER && t.rank > 2 && p.layout == HCONV_NHWC)
+        std::rotate(shape.begin() + 1, shape.begin() + 2, shape.end());
+    return shape;
+}
+
+// Logical extents n, c, h, w of an activation's descriptor; "nc" is a 1 x 1 map, "ncw" one row.
 struct Extents {
     int n, c, h, w;
 };
 static Extents extents_of(const hconv_tensor &t) {
     if (t.rank == 2) return {int(t.extent[0]), int(t.extent[1]), 1, 1};
+    if (t.rank == 3) return {int(t.extent[0]), int(t.extent[1]), 1, int(t.extent[2])};
     return {int(t.extent[0]), int(t.extent[1]), int(t.extent[2]), int(t.extent[3])};
 }
 
@@ -149,9 +157,7 @@ Output make_output(const Request &r, const std::string &name, const std::functio
     const hconv_tensor &t = *find(r.list, name);
     Extents e = extents_of(t);
     Output out{name, {}, {}, {}};
-    if (t.rank == 2) out.shape = {e.n, e.c};
-    else if (r.p.layout == HCONV_NCHW) out.shape = {e.n, e.c, e.h, e.w};
-    else out.shape = {e.n, e.h, e.w, e.c};
+    out.shape = public_shape(r.p, t);
     size_t count = size_t(e.n) * e.c * e.h * e.w;
     out.value.assign(count, 0.0), out.bound.assign(count, std::numeric_limits<double>::infinity());
     Selection selection(e, r.limit);

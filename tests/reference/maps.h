@@ -54,6 +54,9 @@ struct Norm {
     std::vector<double> scale, shift;
 };
 
+// Shape in memory: channels last in nhwc.
+std::vector<int64_t> public_shape(const hconv_problem &p, const hconv_tensor &t);
+
 Map read_map(const Request &r, const std::string &name); // empty (n = 0) if absent
 Norm read_norm(const Request &r, const std::string &prefix, int channels, bool present);
 Num slope_of(const Request &r, int channel);

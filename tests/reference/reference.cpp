@@ -23,13 +23,6 @@ template <class Shape> static std::string text_of(const Shape &shape) {
     return s + "]";
 }
 
-static std::vector<int64_t> public_shape(const hconv_problem &p, const hconv_tensor &t) {
-    std::vector<int64_t> shape(t.extent, t.extent + t.rank);
-    bool activation = t.role != HCONV_PARAMETER;
-    if (activation && t.rank == 4 && p.layout == HCONV_NHWC) shape = {shape[0], shape[2], shape[3], shape[1]};
-    return shape;
-}
-
 static void check_tensors(const Request &r) {
     size_t known = 0;
     for (int k = 0; k < r.list.count; ++k) {
