@@ -6,6 +6,7 @@
 
 #include "variants/octave.h"
 #include "variants/odconv.h"
+#include "variants/wtconv.h"
 
 #include <string.h>
 
@@ -67,6 +68,7 @@ const char *hconv_fill_inexact(const hconv_problem *p) {
     if (p->variant == HCONV_VARIANT_octave && p->extra[HCONV_DIALECT] == HCONV_OCTAVE_FB && p->stride_h == 2 &&
         (p->h % 4 || p->w % 4))
         return "fb at stride 2 takes means over clipped 4 x 4 windows, of 3 rows or columns where 4 does not divide the size";
+    if (!strcmp(hconv_variant_of(p)->family->name, "wtconv")) return "the taps of wavelets are no integers";
     return NULL;
 }
 
@@ -136,6 +138,7 @@ static float random_value(const hconv_tensor *t, uint64_t stream, uint64_t index
     else if (!strcmp(name, "temperature")) value = whole(r, ONE, 3 * ONE);
     else if (!strcmp(name, "slope")) value = whole(r, ONE / 16, ONE / 2);
     else if (strstr(name, "_fc.") || strstr(name, ".fc.")) exponent += t->rank > 1 ? spread_of(terms) : 0;
+    else if (begins_with(name, "wavelet_scale.")) value = whole(r, ONE / 16, ONE / 4);
     else if (t->rank > 1) {
         int spread = spread_of(terms);
         value = value / 2 + (int64_t)ONE * ((int64_t)1 << -spread) / terms;
@@ -151,7 +154,7 @@ static uint64_t logical(const hconv_problem *p, const hconv_tensor *t, uint64_t 
     if (t->role != HCONV_INPUT) return i;
     for (int d = 2; d < t->rank; ++d) area *= (uint64_t)t->extent[d];
     n = i / (channels * area), c = i / area % channels, at = i % area;
-    if (t->rank == 4 && p->layout == HCONV_NHWC) c = i % channels, at = i / channels % area;
+    if (t->rank > 2 && p->layout == HCONV_NHWC) c = i % channels, at = i / channels % area;
     *row = n * channels + c;
     return *row * area + at;
 }
@@ -160,6 +163,11 @@ void hconv_fill(const hconv_problem *p, const hconv_tensor *t, hconv_fill_kind k
     uint64_t stream = stream_of(t->name, seed), row = 0;
     size_t count = hconv_tensor_elements(t);
     int64_t budget = exact_budget(p);
+    if (ends_with(t->name, "wt_filter")) { /* must be the wavelet's own */
+        for (size_t i = 0; i < count; ++i)
+            to[i] = (float)hconv_wtconv_filter(p, *t->name == 'i' ? HCONV_SYNTHESIS : HCONV_ANALYSIS, (int64_t)i);
+        return;
+    }
     for (size_t i = 0; i < count; ++i) {
         uint64_t index = logical(p, t, i, &row);
         to[i] = kind == HCONV_FILL_EXACT ? exact_value(p, t, seed, index, mix(stream ^ index), budget)
