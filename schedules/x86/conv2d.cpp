@@ -1,0 +1,83 @@
+// conv2d.cpp - direct convolution, lanes = output channels: a block of co_vecs vectors x xs pixels stays in registers for the
+// whole sum. Loads per multiply-add = (co_vecs + xs) / (co_vecs xs): a squarish block; weights are packed by block of outputs
+// in the order the sum reads them.
+// SPDX-License-Identifier: MIT
+#include "generators/conv2d.h"
+
+#include "schedules/schedule.h"
+#include "schedules/x86/idioms.h"
+
+namespace hconv {
+
+using namespace Halide;
+
+struct Direct : Schedule<Conv2dStages> {
+    Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                  // vectors of output channels in the block
+    Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};    // output pixels in the block
+    Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                           // unroll of the channel sum
+    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                    // output rows a task
+
+    void defaults(const Problem &, const Machine &) override;
+    bool feasible(const Problem &, const Machine &) const override;
+    std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
+    void apply(Conv2dStages &, const Problem &, const Target &) const override;
+};
+
+// A vector must not straddle two groups: they read other inputs.
+static int lanes_of(const Problem &p, const Machine &m) {
+    int per_group = p.co / p.groups, lanes = x86::vector_lanes(per_group, m);
+    if (p.groups > 1)
+        while (lanes > 1 && per_group % lanes) --lanes;
+    return lanes;
+}
+
+// Rows whose staged input stays in half the second cache; not fewer than the window re-stages with every task.
+static int rows_of(const Problem &p, const Machine &m) {
+    int width = x86::size_or(p.w, 128) + p.pad_left + p.pad_right;
+    int held = m.l2_bytes / 2 / (4 * width * p.ci) - (p.kh - 1) * p.dilation_h;
+    return x86::even_parts(x86::size_or(p.oh(), 64), std::clamp(held / p.stride_h, 4, 16));
+}
+
+void Direct::defaults(const Problem &given, const Machine &m) {
+    const Problem p = given.as_map();
+    int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
+    x86::RegisterTile tile = x86::best_tile(vectors, x86::size_or(p.ow(), 1000), m);
+    while (p.groups > 1 && vectors % tile.vectors) --tile.vectors;
+    co_vecs = tile.vectors, xs = x86::even_parts(x86::size_or(p.ow(), 1000), tile.scalars);
+    rows = rows_of(p, m);
+}
+
+bool Direct::feasible(const Problem &given, const Machine &m) const {
+    const Problem p = given.as_map();
+    int lanes = lanes_of(p, m), per_group = p.co / p.groups;
+    bool whole_vectors = p.groups == 1 || (lanes >= std::min(4, per_group) && per_group % (lanes * co_vecs) == 0);
+    return whole_vectors && rows >= 1 && ci_u >= 1 && (p.ci / p.groups) % ci_u == 0 && co_vecs >= 1 && xs >= 1 &&
+           xs <= x86::size_or(p.ow(), 1000) && x86::fits_registers({co_vecs, xs}, m);
+}
+
+std::string Direct::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
+    std::string block = std::to_string(lanes_of(p, m) * co_vecs) + "o", letters = t.letters;
+    return letters == "oihw" ? "Ohwi" + block : letters == "o" ? "O" + block : "";
+}
+
+void Direct::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
+    Var xo("xo"), xi("xi"), task("task"), yi("yi");
+    x86::ChannelBlocks co;
+    co.lanes = lanes_of(p, Machine::of(t)), co.vectors = co_vecs;
+    x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
+    x86::split_channels(s.out, s.co, co, p);
+    x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
+    std::vector<int> widths = x86::widths_below(xs);
+    x86::specialize_widths(s.out, s.out.output_buffer().dim(1).extent(), p.ow(), widths, [&](Stage st, int width, TailStrategy tail) {
+        st.split(s.x, xo, xi, width, tail).never_partition_all();
+        st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n}).vectorize(co.lane).unroll(co.unrolled).unroll(xi);
+        x86::parallel_tasks(st, task, s.n, p.n);
+    });
+    s.acc.bound_extent(s.co, co.size());
+    x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, ci_u);
+    if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, Machine::of(t));
+}
+
+}  // namespace hconv
+
+HCONV_SCHEDULE(hconv::Conv2dStages, "x86", direct, hconv::Direct)

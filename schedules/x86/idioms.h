@@ -1,0 +1,139 @@
+// idioms.h - the vocabulary of the x86 schedules: tiles kept in registers, tails that touch nothing outside the tensors,
+// widths for sizes left open, rows staged with their zeros, tasks.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "generators/problem.h"
+#include "schedules/machine.h"
+
+#include <Halide.h>
+
+#include <algorithm>
+#include <functional>
+#include <vector>
+
+namespace hconv::x86 {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::Stage;
+using Halide::TailStrategy;
+using Halide::Var;
+
+inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+// An open size stands for a big one wherever a default has to be computed.
+inline int size_or(int size, int if_open) { return size == HCONV_OPEN ? if_open : size; }
+
+// Lanes of a vector over `count` things: the machine's, halved while half of them would do, but four at least.
+inline int vector_lanes(int count, const Machine &m) {
+    int lanes = m.lanes;
+    while (lanes > 4 && lanes / 2 >= count) lanes /= 2;
+    return lanes;
+}
+
+// A block of vectors x scalars accumulators. One step of the sum loads `vectors` vectors, broadcasts `scalars` values and
+// multiplies every one by every other.
+struct RegisterTile {
+    int vectors, scalars;
+};
+
+// Do the tile's accumulators, its vectors and a broadcast value fit the registers? AVX-512 broadcasts inside the
+// multiply-add; SSE multiplies into one register more.
+inline bool fits_registers(const RegisterTile &t, const Machine &m) {
+    int extra = m.lanes == 16 ? 0 : m.lanes == 8 ? 1 : 2;
+    return t.vectors * t.scalars + t.vectors + extra <= m.vector_registers;
+}
+
+// The tile that covers vectors x scalars in the least time. Per step of the sum two multiply-adds or two loads start a cycle,
+// and ten accumulators hide the latency; what hangs over the edge is computed in vain. Ties go to fewer vectors: they come
+// from farther away than the broadcasts.
+inline RegisterTile best_tile(int vectors, int scalars, const Machine &m) {
+    RegisterTile best{1, 1};
+    int64_t least = INT64_MAX;
+    for (RegisterTile t{1, 1}; t.vectors <= std::min(vectors, 8); ++t.vectors)
+        for (t.scalars = 1; t.scalars <= scalars && fits_registers(t, m); ++t.scalars) {
+            int step = std::max({t.vectors * t.scalars, t.vectors + t.scalars, 10}) + 1;
+            int64_t time = int64_t(ceil_div(vectors, t.vectors)) * ceil_div(scalars, t.scalars) * step;
+            if (time < least) least = time, best = t;
+        }
+    return best;
+}
+
+// `extent` in equal parts of at most `most`: the size of a part.
+inline int even_parts(int extent, int most) { return ceil_div(extent, ceil_div(extent, std::max(1, most))); }
+
+// Tells Halide the sizes that the problem fixes, so that loops over them are constant.
+inline void bound_known_sizes(Func out, const Var &c, const Var &x, const Var &y, const Var &n, const Problem &p) {
+    out.bound(c, 0, p.co);
+    if (p.ow() != HCONV_OPEN) out.bound(x, 0, p.ow());
+    if (p.oh() != HCONV_OPEN) out.bound(y, 0, p.oh());
+    if (p.n != HCONV_OPEN) out.bound(n, 0, p.n);
+}
+
+// c = (block * vectors + unrolled) * lanes + lane. The last block may hang over the channels that exist: packed parameters
+// are padded to whole blocks, so sums are computed in full and only what touches activations is masked.
+struct ChannelBlocks {
+    Var block{"cb"}, unrolled{"cu"}, lane{"cl"};
+    int lanes, vectors;
+    int size() const { return lanes * vectors; }
+};
+inline void split_channels(Stage out, const Var &c, const ChannelBlocks &b, const Problem &p) {
+    TailStrategy tail = p.co % b.size() == 0 ? TailStrategy::RoundUp
+                        : p.residual()       ? TailStrategy::Predicate
+                                             : TailStrategy::PredicateStores;
+    out.split(c, b.block, b.unrolled, b.size(), p.co % b.size() ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
+    out.split(b.unrolled, b.unrolled, b.lane, b.lanes, tail);
+}
+
+// y = task * rows + row; a last task may have fewer rows.
+inline void split_rows(Stage out, const Var &y, const Var &task, const Var &row, int rows, int oh) {
+    out.split(y, task, row, rows, oh != HCONV_OPEN && oh % rows == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
+}
+
+// Tasks of every image in one parallel loop.
+inline void parallel_tasks(Stage out, const Var &task, const Var &n, int images) {
+    if (images != 1) out.fuse(task, n, task);
+    out.parallel(task);
+}
+
+// The widest tile, and narrower ones for extents it covers badly.
+inline std::vector<int> widths_below(int widest) {
+    std::vector<int> widths{widest};
+    for (int w : {widest * 3 / 4, widest / 2, widest / 4})
+        if (w > 1 && w < widths.back()) widths.push_back(w);
+    return widths;
+}
+
+// Tiles of constant width along a dimension that is only known to hold at least one element. Every tile is whole: the last
+// one moves inwards, so a width is used where the extent holds it. Of `widths` (descending, from 2 on) an open extent takes the
+// smallest that covers it in as few tiles as the widest, else the widest it holds, else 1.
+inline void specialize_widths(Func out, const Expr &extent, int fixed, const std::vector<int> &widths,
+                              const std::function<void(Stage, int, TailStrategy)> &schedule) {
+    if (fixed != HCONV_OPEN) {
+        int w = std::min(widths.front(), fixed);
+        return schedule(Stage(out), w, fixed % w ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
+    }
+    Expr tiles = (extent + widths.front() - 1) / widths.front(), even = (extent + tiles - 1) / tiles;
+    for (size_t i = widths.size(); i-- > 0;)
+        schedule(out.specialize(even <= widths[i] && extent >= widths[i]), widths[i], TailStrategy::ShiftInwards);
+    for (int w : widths) schedule(out.specialize(extent >= w), w, TailStrategy::ShiftInwards);
+    schedule(Stage(out), 1, TailStrategy::RoundUp);
+}
+
+// The sum of a tile, in registers from the bias to the store: accumulators exist per tile (`at`), every loop over them is
+// unrolled, and the reduction runs outside, input channels innermost: weights stream in the order they are packed.
+inline void accumulate_in_registers(Func acc, Func out, const Var &at, const Var &vector, const Var &scalar,
+                                    const Halide::RDom &r, int lanes, int unroll_channels) {
+    acc.compute_at(out, at).vectorize(vector, lanes).unroll(vector).unroll(scalar);
+    acc.update().reorder({vector, scalar, r.x, r.y, r.z}).vectorize(vector, lanes).unroll(vector).unroll(scalar);
+    if (unroll_channels > 1) acc.update().unroll(r.x, unroll_channels);
+}
+
+// The input rows of a task, copied once with the zeros around them, so that the sum meets no border.
+inline void stage_rows(Func padded, Func out, const Var &task, const Var &ci, int channels, const Machine &m) {
+    int lanes = vector_lanes(channels, m);
+    padded.compute_at(out, task).vectorize(ci, lanes, channels >= lanes ? TailStrategy::ShiftInwards : TailStrategy::GuardWithIf);
+}
+
+}  // namespace hconv::x86
