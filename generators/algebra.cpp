@@ -33,14 +33,14 @@ static Expr tanh_by_exp(const Expr &v) {
     return select(v < 0.0f, -t, t);
 }
 
-Expr activation(const Problem &p, const Tensors &t, const Expr &v, const Expr &c) {
+Expr activation(int which, const Expr &v, const std::function<Expr()> &slope) {
     const float root_half = 0.70710678118654752440f, root_2_over_pi = 0.79788456080286535588f;
-    switch (p.activation) {
+    switch (which) {
     case HCONV_LINEAR: return v;
     case HCONV_RELU: return max(v, 0.0f);
     case HCONV_RELU6: return clamp(v, 0.0f, 6.0f);
-    case HCONV_LEAKY: return select(v > 0.0f, v, v * t.parameter("slope", {0}));
-    case HCONV_PRELU: return select(v > 0.0f, v, v * t.parameter("slope", {c}));
+    case HCONV_LEAKY:
+    case HCONV_PRELU: return select(v > 0.0f, v, v * slope());
     case HCONV_SILU: return v * sigmoid(v);
     case HCONV_HARDSWISH: return v * clamp(v + 3.0f, 0.0f, 6.0f) * (1.0f / 6.0f);
     // Clamped last: a clamp before the product is moved behind a fused multiply-add, and 0 becomes -2^-26.
@@ -51,6 +51,10 @@ Expr activation(const Problem &p, const Tensors &t, const Expr &v, const Expr &c
     case HCONV_TANH: return tanh_by_exp(v);
     default: throw std::logic_error("an activation without a formula");
     }
+}
+
+Expr activation(const Problem &p, const Tensors &t, const Expr &v, const Expr &c) {
+    return activation(p.activation, v, [&] { return t.parameter("slope", {p.activation == HCONV_PRELU ? c : Expr(0)}); });
 }
 
 // total = max((ceil(size / stride) - 1) stride + (window - 1) dilation + 1 - size, 0), the smaller half first.

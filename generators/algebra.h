@@ -17,6 +17,9 @@ Halide::Expr group_start(const Halide::Expr &co, int inputs, int outputs, int gr
 // 1 / (1 + exp(-v)).
 Halide::Expr sigmoid(const Halide::Expr &v);
 
+// The hconv_activation `which` of v; slope is asked for where it has one.
+Halide::Expr activation(int which, const Halide::Expr &v, const std::function<Halide::Expr()> &slope);
+
 // The problem's activation of v; c: the output channel, for prelu's slope.
 Halide::Expr activation(const Problem &p, const Tensors &t, const Halide::Expr &v, const Halide::Expr &c);
 

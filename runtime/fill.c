@@ -4,6 +4,7 @@
  * mean 1.5 and deviation under 1, so that an activation is tried on both sides and few outputs are cut off. */
 #include "fill.h"
 
+#include "variants/depthwise_separable.h"
 #include "variants/octave.h"
 #include "variants/odconv.h"
 #include "variants/wtconv.h"
@@ -57,9 +58,12 @@ size_t hconv_tensor_elements(const hconv_tensor *t) {
     return count;
 }
 
-/* Terms of one output that a weight tensor [(experts,) outputs, inputs, rows, columns] feeds. */
-static int64_t terms_of(const hconv_tensor *t) {
+/* Terms of one output that a weight tensor [(experts,) outputs, inputs, rows, columns] feeds; transposed: [inputs, outputs,
+ * rows, columns], and a phase has its share of the window. */
+static int64_t terms_of(const hconv_problem *p, const hconv_tensor *t) {
     int64_t terms = 1;
+    if (p->variant == HCONV_VARIANT_transposed && t->rank == 4)
+        return (int64_t)(p->ci / p->groups) * ((p->kh - 1) / p->stride_h + 1) * ((p->kw - 1) / p->stride_w + 1);
     for (int i = t->rank == 5 ? 2 : 1; i < t->rank; ++i) terms *= t->extent[i];
     return terms;
 }
@@ -69,6 +73,8 @@ const char *hconv_fill_inexact(const hconv_problem *p) {
         (p->h % 4 || p->w % 4))
         return "fb at stride 2 takes means over clipped 4 x 4 windows, of 3 rows or columns where 4 does not divide the size";
     if (!strcmp(hconv_variant_of(p)->family->name, "wtconv")) return "the taps of wavelets are no integers";
+    if (!hconv_fill_exact_activation(p->mid_activation))
+        return "the activation between the two convolutions is no exact function of small integers";
     return NULL;
 }
 
@@ -79,9 +85,16 @@ int hconv_fill_absent(const hconv_tensor *t, hconv_fill_kind kind, uint64_t seed
 }
 
 /* Nonzero weights an output may have: products are up to 16 in units that the norm's scale (1/2 .. 4), the means of
- * octave's pooling (1/16), odconv's three sigmoids (1/2 each) and its softmax (1/16) divide. */
-static int64_t exact_budget(const hconv_problem *p) {
+ * octave's pooling (1/16), odconv's three sigmoids (1/2 each) and its softmax (1/16) divide. depthwise_separable: 32 depthwise
+ * products and a bias are up to 520, the norm between multiplies by 4 in units of 1/2, a slope by 2 in units of 1/4. */
+static int64_t exact_budget(const hconv_problem *p, const hconv_tensor *t) {
     int64_t budget = 1 << 19;
+    if (p->variant == HCONV_VARIANT_depthwise_separable) {
+        if (begins_with(t->name, "depthwise")) return 32;
+        budget = 1 << 12;
+        if (p->extra[HCONV_MID_NORM]) budget /= 8;
+        if (p->mid_activation == HCONV_LEAKY || p->mid_activation == HCONV_PRELU) budget /= 8;
+    }
     if (p->flags & HCONV_NORM) budget /= 8;
     if (p->variant == HCONV_VARIANT_octave) budget /= 16;
     if (p->variant == HCONV_VARIANT_odconv) budget /= 128;
@@ -108,12 +121,12 @@ static float exact_value(const hconv_problem *p, const hconv_tensor *t, uint64_t
     if (ends_with(name, ".running_var")) return variance[r % 3] - eps;
     if (ends_with(name, ".running_mean")) return (float)whole(r, -4, 4);
     if (!strcmp(name, "temperature")) return 2;
-    if (!strcmp(name, "slope")) return t->optional ? 0.25f : slopes[r % 4];
+    if (ends_with(name, "slope")) return t->optional ? 0.25f : slopes[r % 4];
     if (ends_with(name, "_fc.weight") || ends_with(name, ".fc.weight")) return 0;
     if (ends_with(name, "kernel_fc.bias")) return is_hot(p, seed, index) ? 0.0f : -2000.0f;
     if (ends_with(name, "_fc.bias")) return r % 2 ? 128.0f : 0.0f;
     if (t->rank == 5 && !is_hot(p, seed, index * (uint64_t)t->extent[0] / hconv_tensor_elements(t))) return 0;
-    if (t->rank > 1) return whole(mix(r), 1, terms_of(t)) <= budget ? (float)whole(r, -4, 4) : 0.0f;
+    if (t->rank > 1) return whole(mix(r), 1, terms_of(p, t)) <= budget ? (float)whole(r, -4, 4) : 0.0f;
     if (strstr(name, "bn") && ends_with(name, ".weight")) return (float)((r & 1) + 1) * (r & 2 ? 1.0f : -1.0f);
     return (float)whole(r, -8, 8);
 }
@@ -125,9 +138,9 @@ static int spread_of(int64_t terms) {
     return e;
 }
 
-static float random_value(const hconv_tensor *t, uint64_t stream, uint64_t index, uint64_t row) {
+static float random_value(const hconv_problem *p, const hconv_tensor *t, uint64_t stream, uint64_t index, uint64_t row) {
     const char *name = t->name;
-    int64_t value = noise(stream, index), terms = terms_of(t);
+    int64_t value = noise(stream, index), terms = terms_of(p, t);
     uint64_t r = mix(stream ^ index);
     int exponent = -19;
     if (begins_with(name, "residual")) value = value / 2 + ONE / 2;
@@ -136,7 +149,7 @@ static float random_value(const hconv_tensor *t, uint64_t stream, uint64_t index
     else if (ends_with(name, ".running_var")) value = whole(r, ONE / 2, 2 * ONE);
     else if (ends_with(name, ".running_mean")) value /= 4;
     else if (!strcmp(name, "temperature")) value = whole(r, ONE, 3 * ONE);
-    else if (!strcmp(name, "slope")) value = whole(r, ONE / 16, ONE / 2);
+    else if (ends_with(name, "slope")) value = whole(r, ONE / 16, ONE / 2);
     else if (strstr(name, "_fc.") || strstr(name, ".fc.")) exponent += t->rank > 1 ? spread_of(terms) : 0;
     else if (begins_with(name, "wavelet_scale.")) value = whole(r, ONE / 16, ONE / 4);
     else if (t->rank > 1) {
@@ -162,7 +175,7 @@ static uint64_t logical(const hconv_problem *p, const hconv_tensor *t, uint64_t 
 void hconv_fill(const hconv_problem *p, const hconv_tensor *t, hconv_fill_kind kind, uint64_t seed, float *to) {
     uint64_t stream = stream_of(t->name, seed), row = 0;
     size_t count = hconv_tensor_elements(t);
-    int64_t budget = exact_budget(p);
+    int64_t budget = exact_budget(p, t);
     if (ends_with(t->name, "wt_filter")) { /* must be the wavelet's own */
         for (size_t i = 0; i < count; ++i)
             to[i] = (float)hconv_wtconv_filter(p, *t->name == 'i' ? HCONV_SYNTHESIS : HCONV_ANALYSIS, (int64_t)i);
@@ -171,6 +184,6 @@ void hconv_fill(const hconv_problem *p, const hconv_tensor *t, hconv_fill_kind k
     for (size_t i = 0; i < count; ++i) {
         uint64_t index = logical(p, t, i, &row);
         to[i] = kind == HCONV_FILL_EXACT ? exact_value(p, t, seed, index, mix(stream ^ index), budget)
-                                         : random_value(t, stream, index, row);
+                                         : random_value(p, t, stream, index, row);
     }
 }

@@ -70,7 +70,7 @@ void window_keys(Text &t, const json &hyper, bool lines = false) {
     Pair d = pair_of(hyper, "dilation", 1);
     if (lines) k.h = s.h = d.h = 1;
     t.key("kh", k.h).key("kw", k.w).key("sh", s.h).key("sw", s.w).key("dh", d.h).key("dw", d.w);
-    t.key("g", hyper.value("groups", 1));
+    if (hyper.value("groups", 1) != 1) t.key("g", hyper["groups"]);
     bool named = hyper.contains("padding") && hyper["padding"].is_string();
     if (named && hyper["padding"] == "same") t.word("same");
     else if (named && hyper["padding"] != "valid")
@@ -161,6 +161,43 @@ void conv_chain_recipe(Draft &d) {
         conv_step(d, layers[k], below(d.parameters, std::to_string(k) + "."), in, out);
         in = out;
     }
+}
+
+void transposed_recipe(Draft &d) {
+    bool lines = d.values.at("x").shape.size() == 3;
+    Text t("transposed");
+    t.key("n", d.extent("x", 0)).key("ci", d.extent("x", 1));
+    t.key("h", lines ? 1 : d.extent("x", 2)).key("w", d.extent("x", lines ? 2 : 3));
+    t.key("co", d.hyper.at("out_channels"));
+    window_keys(t, d.hyper, lines);
+    Pair more = pair_of(d.hyper, "output_padding", 0);
+    t.key("oph", lines ? 0 : more.h).key("opw", more.w);
+    add_step(d, t.word("nobias", !d.parameters.count("bias")), d.parameters, {}, {{"y", "y"}});
+}
+
+// The window is hyper's "depthwise", or hyper itself under timm's names (conv_dw, conv_pw, one norm at the end), where no
+// padding means ((s - 1) + d (k - 1)) / 2 on every side.
+void separable_recipe(Draft &d) {
+    bool timm = !d.hyper.contains("depthwise");
+    json window = timm ? d.hyper : d.hyper["depthwise"];
+    Tensors parameters;
+    for (const auto &[name, tensor] : d.parameters) {
+        std::string standard = name;
+        if (timm && name.compare(0, 8, "conv_dw.") == 0) standard = "depthwise_conv." + name.substr(8);
+        if (timm && name.compare(0, 8, "conv_pw.") == 0) standard = "pointwise_conv." + name.substr(8);
+        parameters[standard] = tensor;
+    }
+    if (timm && !window.contains("padding"))
+        window["padding"] = (window.value("stride", 1) - 1 + window.value("dilation", 1) * (int(window.at("kernel_size")) - 1)) / 2;
+    window["groups"] = 1;
+    Text t("depthwise_separable");
+    t.key("n", d.extent("x", 0)).key("ci", d.extent("x", 1)).key("h", d.extent("x", 2)).key("w", d.extent("x", 3));
+    t.key("co", parameters.at("pointwise_conv.weight").shape.at(0));
+    t.key("m", parameters.at("depthwise_conv.weight").shape.at(0) / d.extent("x", 1));
+    window_keys(t, window);
+    t.word("dwnobias", !parameters.count("depthwise_conv.bias")).word("pwnobias", !parameters.count("pointwise_conv.bias"));
+    if (parameters.count("bn.weight")) t.word("bn").word("relu");
+    add_step(d, t, parameters, {}, {{"y", "y"}});
 }
 
 void linear_recipe(Draft &d) {
@@ -348,10 +385,10 @@ const Kind kKinds[] = {
     {"octave_block", "octave", octave_block_recipe},
     {"odconv2d", "odconv", odconv_recipe},
     {"odconv_block", "odconv", odconv_block_recipe},
-    {"conv_transpose2d", "transposed", nullptr},
-    {"conv_transpose1d", "transposed", nullptr},
-    {"depthwise_separable", "depthwise_separable", nullptr},
-    {"depthwise_separable_bn_relu", "depthwise_separable", nullptr},
+    {"conv_transpose2d", "transposed", transposed_recipe},
+    {"conv_transpose1d", "transposed", transposed_recipe},
+    {"depthwise_separable", "depthwise_separable", separable_recipe},
+    {"depthwise_separable_bn_relu", "depthwise_separable", separable_recipe},
     {"rowcol_separable", "rowcol", nullptr},
     {"rowcol_full2d", "rowcol", nullptr},
     {"spd", "spd", nullptr},

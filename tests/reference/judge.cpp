@@ -37,11 +37,13 @@ static bool flat(int activation, float y) {
     }
 }
 
-// Share of the compared elements that try nothing; few elements prove nothing either way.
+// Share of the compared elements that try nothing; few elements prove nothing either way. Without an activation an element
+// that must be exactly 0 has no term: there is nothing to try (a window smaller than the stride of transposed).
 static double flat_share(const hconv_problem &p, const Output &want, const float *got) {
     double count = 0, compared = 0;
     for (size_t i = 0; i < want.value.size(); ++i) {
-        if (want.bound[i] == std::numeric_limits<double>::infinity()) continue;
+        bool empty = p.activation == HCONV_LINEAR && want.bound[i] <= kFloor;
+        if (want.bound[i] == std::numeric_limits<double>::infinity() || empty) continue;
         count += flat(p.activation, got[i]), ++compared;
     }
     return compared < 128 ? 0 : count / compared;

@@ -1,0 +1,69 @@
+// transposed.cpp - transposed convolution gathered, one small convolution per phase of the output (y mod stride):
+// acc(co,xq,yq,px,py,n) = bias(co) + sum_{ci,tx,ty} weight(co,ci,uy,ux) in(G + ci, xq + shift(px) - tx step, ..., n),
+// out(co,x,y,n) = act(acc(co, (x + pl) / sw, (y + pt) / sh, (x + pl) % sw, (y + pt) % sh, n) + residual)
+// with ux = first(px) + tx every: only the window's columns that meet an input column are ever looked at.
+// SPDX-License-Identifier: MIT
+#include "generators/transposed.h"
+
+#include "generators/algebra.h"
+#include "generators/generator.h"
+
+#include <numeric>
+
+namespace hconv {
+
+using namespace Halide;
+
+PhaseAxis::PhaseAxis(int window, int stride, int dilation)
+    : window(window), stride(stride), dilation(dilation), common(std::gcd(stride, dilation)), every(stride / common),
+      step(dilation / common), inverse(0), taps((window + every - 1) / every) {
+    while (int64_t(step) * inverse % every != 1 % every) ++inverse;
+}
+
+Expr PhaseAxis::first(const Expr &phase) const {
+    if (every == 1) return 0;
+    if (inverse == 1 && common == 1) return phase;
+    return ((common == 1 ? phase : phase / common) * inverse) % every;
+}
+
+Expr PhaseAxis::shift(const Expr &phase) const {
+    if (dilation == 1 || stride == 1) return 0;
+    return (phase - first(phase) * dilation) / stride;
+}
+
+Expr PhaseAxis::exists(const Expr &phase, const Expr &t) const {
+    Expr inside, any;
+    if (window % every) inside = first(phase) + t * every < window;
+    if (common > 1) any = phase % common == 0;
+    return inside.defined() && any.defined() ? inside && any : inside.defined() ? inside : any;
+}
+
+class Transposed : public ConvGenerator<Transposed, TransposedStages> {
+public:
+    void algorithm(const Problem &p, const Tensors &t, TransposedStages &s) {
+        const PhaseAxis ax(p.kw, p.stride_w, p.dilation_w), ay(p.kh, p.stride_h, p.dilation_h);
+        Expr w = t.extent("x", 'w'), h = t.extent("x", 'h');
+        auto in = [&](const Expr &x, const Expr &y) { return t.input("x", s.ci, x, y, s.n); };
+        s.padded(s.ci, s.ix, s.iy, s.n) = inside_or_zero(s.ix, s.iy, w, h, in);
+
+        s.r = RDom(0, p.ci / p.groups, 0, ax.taps, 0, ay.taps, "r");
+        for (Expr exists : {ax.exists(s.px, s.r.y), ay.exists(s.py, s.r.z)})
+            if (exists.defined()) s.r.where(exists);
+        Expr ci = group_start(s.co, p.ci, p.co, p.groups) + s.r.x;
+        Expr ux = ax.first(s.px) + s.r.y * ax.every, uy = ay.first(s.py) + s.r.z * ay.every;
+        Expr ix = s.xq + ax.shift(s.px) - s.r.y * ax.step, iy = s.yq + ay.shift(s.py) - s.r.z * ay.step;
+        s.acc(s.co, s.xq, s.yq, s.px, s.py, s.n) = t.parameter("bias", {s.co});
+        s.acc(s.co, s.xq, s.yq, s.px, s.py, s.n) +=
+            t.parameter("weight", {s.co, s.r.x, uy, ux}) * s.padded(ci, ix, iy, s.n);
+
+        Expr x = s.x + p.pad_left, y = s.y + p.pad_top;
+        Expr sum = s.acc(s.co, x / p.stride_w, y / p.stride_h, x % p.stride_w, y % p.stride_h, s.n);
+        if (p.residual()) sum += t.input("residual", s.co, s.x, s.y, s.n);
+        s.out(s.co, s.x, s.y, s.n) = activation(p, t, sum, s.co);
+    }
+};
+
+}  // namespace hconv
+
+HCONV_FAMILY(hconv::TransposedStages)
+HCONV_GENERATOR(hconv::Transposed, transposed)
