@@ -5,8 +5,8 @@
 #include "fill.h"
 
 #include "variants/depthwise_separable.h"
+#include "variants/experts.h"
 #include "variants/octave.h"
-#include "variants/odconv.h"
 #include "variants/wtconv.h"
 
 #include <string.h>
@@ -58,6 +58,8 @@ size_t hconv_tensor_elements(const hconv_tensor *t) {
     return count;
 }
 
+static int is(const hconv_problem *p, const char *variant) { return !strcmp(hconv_variant_of(p)->name, variant); }
+
 /* Terms of one output that a weight tensor [(experts,) outputs, inputs, rows, columns] feeds; transposed: [inputs, outputs,
  * rows, columns], and a phase has its share of the window. */
 static int64_t terms_of(const hconv_problem *p, const hconv_tensor *t) {
@@ -86,7 +88,8 @@ int hconv_fill_absent(const hconv_tensor *t, hconv_fill_kind kind, uint64_t seed
 
 /* Nonzero weights an output may have: products are up to 16 in units that the norm's scale (1/2 .. 4), the means of
  * octave's pooling (1/16), odconv's three sigmoids (1/2 each) and its softmax (1/16) divide. depthwise_separable: 32 depthwise
- * products and a bias are up to 520, the norm between multiplies by 4 in units of 1/2, a slope by 2 in units of 1/4. */
+ * products and a bias are up to 520, the norm between multiplies by 4 in units of 1/2, a slope by 2 in units of 1/4.
+ * condconv: every expert's routing multiplies by up to 4, or is in units of 1/2; dynamicconv: a softmax, 1/16. */
 static int64_t exact_budget(const hconv_problem *p, const hconv_tensor *t) {
     int64_t budget = 1 << 19;
     if (p->variant == HCONV_VARIANT_depthwise_separable) {
@@ -98,6 +101,8 @@ static int64_t exact_budget(const hconv_problem *p, const hconv_tensor *t) {
     if (p->flags & HCONV_NORM) budget /= 8;
     if (p->variant == HCONV_VARIANT_octave) budget /= 16;
     if (p->variant == HCONV_VARIANT_odconv) budget /= 128;
+    if (is(p, "dynamicconv")) budget /= 16;
+    if (is(p, "condconv")) budget /= 4 * (int64_t)p->extra[HCONV_EX];
     return budget;
 }
 
@@ -107,6 +112,18 @@ static int is_hot(const hconv_problem *p, uint64_t seed, uint64_t expert) {
     for (uint64_t more = stream % 5; more && 2 * count <= experts; --more) count *= 2;
     start = mix(stream) % experts;
     return (expert + experts - start) % experts < count;
+}
+
+/* A weight or bias of a layer that an attention or a routing is made by. */
+static int is_layer(const char *name) {
+    return strstr(name, "_fc.") || strstr(name, ".fc.") || begins_with(name, "attention.fc");
+}
+
+/* An element of an expert that a softmax leaves no weight. */
+static int is_cold(const hconv_problem *p, const hconv_tensor *t, uint64_t seed, uint64_t index) {
+    if (!is(p, "odconv") && !is(p, "dynamicconv")) return 0;
+    if (strcmp(t->name, "weight") && strcmp(t->name, "bias")) return 0;
+    return !is_hot(p, seed, index * (uint64_t)t->extent[0] / hconv_tensor_elements(t));
 }
 
 /* One exact value; r: its random bits. Attention: fc and head weights are 0, so the logits are the head biases, 0 or 64
@@ -122,11 +139,11 @@ static float exact_value(const hconv_problem *p, const hconv_tensor *t, uint64_t
     if (ends_with(name, ".running_mean")) return (float)whole(r, -4, 4);
     if (!strcmp(name, "temperature")) return 2;
     if (ends_with(name, "slope")) return t->optional ? 0.25f : slopes[r % 4];
-    if (ends_with(name, "_fc.weight") || ends_with(name, ".fc.weight")) return 0;
-    if (ends_with(name, "kernel_fc.bias")) return is_hot(p, seed, index) ? 0.0f : -2000.0f;
-    if (ends_with(name, "_fc.bias")) return r % 2 ? 128.0f : 0.0f;
-    if (t->rank == 5 && !is_hot(p, seed, index * (uint64_t)t->extent[0] / hconv_tensor_elements(t))) return 0;
-    if (t->rank > 1) return whole(mix(r), 1, terms_of(p, t)) <= budget ? (float)whole(r, -4, 4) : 0.0f;
+    if (is_layer(name) && ends_with(name, ".weight")) return 0;
+    if (ends_with(name, "kernel_fc.bias") || ends_with(name, ".fc2.bias")) return is_hot(p, seed, index) ? 0.0f : -2000.0f;
+    if (is_layer(name)) return r % 2 ? 128.0f : 0.0f;
+    if (is_cold(p, t, seed, index)) return 0;
+    if (t->rank > 1 && strcmp(name, "bias")) return whole(mix(r), 1, terms_of(p, t)) <= budget ? (float)whole(r, -4, 4) : 0.0f;
     if (strstr(name, "bn") && ends_with(name, ".weight")) return (float)((r & 1) + 1) * (r & 2 ? 1.0f : -1.0f);
     return (float)whole(r, -8, 8);
 }
@@ -143,16 +160,20 @@ static float random_value(const hconv_problem *p, const hconv_tensor *t, uint64_
     int64_t value = noise(stream, index), terms = terms_of(p, t);
     uint64_t r = mix(stream ^ index);
     int exponent = -19;
+    /* condconv's routing sums to half as many as there are experts. */
+    if (is(p, "condconv") && (!strcmp(name, "weight") || !strcmp(name, "bias")))
+        for (int32_t experts = p->extra[HCONV_EX]; experts > 2; experts /= 2) --exponent;
     if (begins_with(name, "residual")) value = value / 2 + ONE / 2;
+    else if (!strcmp(name, "routing")) value = whole(r, 0, ONE);
     else if (t->role == HCONV_INPUT) value = value / 2 + noise(~stream, row) / 4 + ONE;
     else if (ends_with(name, ".eps")) value = ONE / 1000;
     else if (ends_with(name, ".running_var")) value = whole(r, ONE / 2, 2 * ONE);
     else if (ends_with(name, ".running_mean")) value /= 4;
     else if (!strcmp(name, "temperature")) value = whole(r, ONE, 3 * ONE);
     else if (ends_with(name, "slope")) value = whole(r, ONE / 16, ONE / 2);
-    else if (strstr(name, "_fc.") || strstr(name, ".fc.")) exponent += t->rank > 1 ? spread_of(terms) : 0;
+    else if (is_layer(name)) exponent += t->rank > 1 ? spread_of(terms) : 0;
     else if (begins_with(name, "wavelet_scale.")) value = whole(r, ONE / 16, ONE / 4);
-    else if (t->rank > 1) {
+    else if (t->rank > 1 && strcmp(name, "bias")) {
         int spread = spread_of(terms);
         value = value / 2 + (int64_t)ONE * ((int64_t)1 << -spread) / terms;
         exponent += spread;

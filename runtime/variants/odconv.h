@@ -4,12 +4,11 @@
 #define HCONV_VARIANTS_ODCONV_H
 
 #include "../variant.h"
+#include "experts.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-enum { HCONV_EX = 0, HCONV_HID = 1 }; /* extra[] */
 
 typedef struct hconv_odconv {
     int32_t experts, hidden;

@@ -5,15 +5,9 @@
 // af is 1 where g = ci = co, as where the window is 1 x 1, aw where there is one kernel. Packed: the attention's norm
 // in fc, 1 / T in the four last layers, the outer norm's scale in weight.
 #include "families.h"
+#include "layers.h"
 
 namespace hconv::reference {
-
-// A layer of the attention: rows of weights over the inputs, and a bias.
-struct Layer {
-    int outputs = 0, inputs = 0;
-    double ops = 0;
-    std::vector<double> weight, bias; // [outputs][inputs], [outputs]
-};
 
 static Layer head_layer(const Request &r, const std::string &name, int outputs, int hidden) {
     Layer layer{outputs, hidden, 1, {}, {}};
@@ -32,31 +26,6 @@ static Layer first_layer(const Request &r, int hidden, int channels) {
         for (int c = 0; c < channels; ++c) layer.weight.push_back(norm.scale[z] * weight[z * channels + c]);
     layer.bias = norm.shift;
     return layer;
-}
-
-static std::vector<Num> run_layer(const Layer &layer, const std::vector<Num> &in) {
-    std::vector<Num> out;
-    for (int o = 0; o < layer.outputs; ++o) {
-        Sum sum;
-        for (int i = 0; i < layer.inputs; ++i) {
-            double w = layer.weight[size_t(o) * layer.inputs + i];
-            sum.add(in[i] * Num{w, std::fabs(w), layer.ops});
-        }
-        sum.add(rounded(layer.bias[o]));
-        out.push_back(sum.total());
-    }
-    return out;
-}
-
-static std::vector<Num> channel_means(const Map &x, int n) {
-    std::vector<Num> means;
-    for (int c = 0; c < x.c; ++c) {
-        Sum sum;
-        for (int i = 0; i < x.h; ++i)
-            for (int j = 0; j < x.w; ++j) sum.add(x.num(x.at(n, i, j, c)));
-        means.push_back(sum.total() * rounded(1.0 / (double(x.h) * x.w)));
-    }
-    return means;
 }
 
 struct Attention {
