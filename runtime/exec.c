@@ -58,10 +58,13 @@ static int list_kernels(void) {
 
 /* Splits the line in place. */
 static int read_job(char *line, job *j, char *why, size_t why_bytes) {
-    struct { const char *key; const char **text; long *number; } keys[] = {
-        {"id", &j->id, NULL},         {"problem", &j->problem, NULL},   {"data", &j->data, NULL},
-        {"checks", &j->checks, NULL}, {"output", &j->output, NULL},     {"kernel", NULL, &j->kernel},
-        {"rounds", NULL, &j->rounds}, {"threads", NULL, &j->threads},   {"limit", NULL, &j->limit}};
+    struct {
+        const char *key;
+        const char **text;
+        long *number;
+    } keys[] = {{"id", &j->id, NULL},         {"problem", &j->problem, NULL}, {"data", &j->data, NULL},
+                {"checks", &j->checks, NULL}, {"output", &j->output, NULL},   {"kernel", NULL, &j->kernel},
+                {"rounds", NULL, &j->rounds}, {"threads", NULL, &j->threads}, {"limit", NULL, &j->limit}};
     memset(j, 0, sizeof *j);
     j->id = "", j->data = "random", j->checks = "";
     for (char *item = strtok(line, " \t\r\n"); item; item = strtok(NULL, " \t\r\n")) {
@@ -151,9 +154,11 @@ static void report(FILE *to, const job *j, hconv_outcome outcome, const char *wh
     put_text(to, "outcome", names[outcome]), fputc(',', to);
     put_text(to, "why", why);
     if (r)
-        fprintf(to, ",\"workspace_bytes\":%lu,\"packed_bytes\":%lu,\"flops\":%.0f,\"bytes_moved\":%.0f,\"median_ns\":%.1f,"
-                "\"min_ns\":%.1f,\"rounds\":%d", (unsigned long)r->workspace_bytes, (unsigned long)r->packed_bytes, r->flops,
-                r->bytes_moved, r->median_ns, r->min_ns, r->rounds);
+        fprintf(to,
+                ",\"workspace_bytes\":%lu,\"packed_bytes\":%lu,\"flops\":%.0f,\"bytes_moved\":%.0f,\"median_ns\":%.1f,"
+                "\"min_ns\":%.1f,\"rounds\":%d",
+                (unsigned long)r->workspace_bytes, (unsigned long)r->packed_bytes, r->flops, r->bytes_moved,
+                r->median_ns, r->min_ns, r->rounds);
     fprintf(to, "}\n");
     fflush(to);
 }
@@ -177,7 +182,8 @@ static void run_job(char *line, FILE *results) {
         r = hconv_trial_run(&t);
         if (r) outcome = r->outcome, hconv_sentence(why, sizeof why, "%s", r->sentence);
         else hconv_sentence(why, sizeof why, "no memory for the outputs");
-        if (r && j.output && outcome == HCONV_PASSED && !write_output(r, j.output, why, sizeof why)) outcome = HCONV_FAILED;
+        if (r && j.output && outcome == HCONV_PASSED && !write_output(r, j.output, why, sizeof why))
+            outcome = HCONV_FAILED;
     }
     if (j.kernel < 0 || j.kernel >= (long)hconv_exec_library->kernel_count) j.kernel = 0;
     report(results, &j, outcome, why, r);

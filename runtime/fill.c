@@ -1,12 +1,13 @@
 /* fill.c - see fill.h. exact: |sum| <= terms * 4 * 4 * units < 2^24, terms thinned to the budget that leaves.
  * SPDX-License-Identifier: MIT
- * random: weights of deviation 1/2 / sqrt(terms) and mean 1 / terms, inputs and biases of mean 1 and 1/2 give outputs of
- * mean 1.5 and deviation under 1, so that an activation is tried on both sides and few outputs are cut off. */
+ * random: weights of deviation 1/2 / sqrt(terms) and mean 1 / terms, inputs and biases of mean 1 and 1/2 give outputs
+ * of mean 1.5 and deviation under 1, so that an activation is tried on both sides and few outputs are cut off. */
 #include "fill.h"
 
 #include "variants/depthwise_separable.h"
 #include "variants/experts.h"
 #include "variants/octave.h"
+#include "variants/rowcol.h"
 #include "variants/wtconv.h"
 
 #include <string.h>
@@ -73,7 +74,8 @@ static int64_t terms_of(const hconv_problem *p, const hconv_tensor *t) {
 const char *hconv_fill_inexact(const hconv_problem *p) {
     if (p->variant == HCONV_VARIANT_octave && p->extra[HCONV_DIALECT] == HCONV_OCTAVE_FB && p->stride_h == 2 &&
         (p->h % 4 || p->w % 4))
-        return "fb at stride 2 takes means over clipped 4 x 4 windows, of 3 rows or columns where 4 does not divide the size";
+        return "fb at stride 2 takes means over clipped 4 x 4 windows, of 3 rows or columns where 4 does not divide "
+               "the size";
     if (!strcmp(hconv_variant_of(p)->family->name, "wtconv")) return "the taps of wavelets are no integers";
     if (!hconv_fill_exact_activation(p->mid_activation))
         return "the activation between the two convolutions is no exact function of small integers";
@@ -103,6 +105,11 @@ static int64_t exact_budget(const hconv_problem *p, const hconv_tensor *t) {
     if (p->variant == HCONV_VARIANT_odconv) budget /= 128;
     if (is(p, "dynamicconv")) budget /= 16;
     if (is(p, "condconv")) budget /= 4 * (int64_t)p->extra[HCONV_EX];
+    if (p->variant == HCONV_VARIANT_rowcol) { /* a term has two weights: their counts multiply, and the pairs' */
+        int64_t each = 1;
+        while ((each + 1) * (each + 1) * p->extra[HCONV_PAIRS] <= budget / 4) ++each;
+        budget = each;
+    }
     return budget;
 }
 

@@ -1,5 +1,5 @@
-/* trial.c - see trial.h. A region is a mapping with an inaccessible page on either side; a placement says where in it the
- * bytes lie: at its start or its end, flush or at a given distance from a multiple of 64.
+/* trial.c - see trial.h. A region is a mapping with an inaccessible page on either side; a placement says where in it
+ * the bytes lie: at its start or its end, flush or at a given distance from a multiple of 64.
  * SPDX-License-Identifier: MIT
  * What surrounds the bytes is a NaN of our own: read, it poisons the output; written, it is missed. */
 #define _DEFAULT_SOURCE
@@ -27,6 +27,7 @@
 #define LINE 64
 #define FLUSH (-1)
 #define MANY_THREADS 7
+#define MUCH (1 << 24) /* bytes in all tensors: from here on fewer alignments are tried */
 
 typedef struct region {
     const char *name;
@@ -34,7 +35,9 @@ typedef struct region {
     size_t map_bytes, room_bytes, bytes;
 } region;
 
-typedef struct placement { int at_end, alignment; } placement; /* alignment: bytes past a multiple of 64, or FLUSH */
+typedef struct placement {
+    int at_end, alignment;
+} placement; /* alignment: bytes past a multiple of 64, or FLUSH */
 
 /* What both processes see. */
 typedef struct shared {
@@ -42,7 +45,10 @@ typedef struct shared {
     char doing[128];
     volatile uintptr_t fault;
     int region_count;
-    struct { char name[48]; uintptr_t begin, end; } regions[HCONV_MAX_TENSORS + 2];
+    struct {
+        char name[48];
+        uintptr_t begin, end;
+    } regions[HCONV_MAX_TENSORS + 2];
     float output[];
 } shared;
 
@@ -124,7 +130,9 @@ static int fully_written(const region *r) {
     return 1;
 }
 
-static int read_only(region *r, int on) { return !mprotect(r->room, r->room_bytes, on ? PROT_READ : PROT_READ | PROT_WRITE); }
+static int read_only(region *r, int on) {
+    return !mprotect(r->room, r->room_bytes, on ? PROT_READ : PROT_READ | PROT_WRITE);
+}
 
 /* ---- services */
 
@@ -304,8 +312,8 @@ static void doing(bench *b, const char *check, placement where) {
     char alignment[32];
     if (where.alignment == FLUSH) snprintf(alignment, sizeof alignment, "flush");
     else snprintf(alignment, sizeof alignment, "%d bytes past a multiple of 64", where.alignment);
-    snprintf(b->s->doing, sizeof b->s->doing, "%s, tensors at the %s of a page, %s", check, where.at_end ? "end" : "start",
-             alignment);
+    snprintf(b->s->doing, sizeof b->s->doing, "%s, tensors at the %s of a page, %s", check,
+             where.at_end ? "end" : "start", alignment);
 }
 
 /* ---- the checks */
@@ -323,7 +331,7 @@ static int plain_run(bench *b, const service *v) {
 }
 
 static int check_bounds(bench *b, const service *v) {
-    int ok = 1;
+    int ok = 1, step = b->s->result.bytes_moved < MUCH ? 4 : 20; /* 20: 0, 20, 40, 60 past a line */
     unsigned char *packed = (unsigned char *)malloc(b->packed.bytes + 1);
     if (!packed) return failed(b->s, "no memory to keep the packed parameters%s%s", "", "");
     memcpy(packed, b->packed.data, b->packed.bytes);
@@ -331,7 +339,7 @@ static int check_bounds(bench *b, const service *v) {
         region_place(&b->packed, (placement){at_end, 0});
         memcpy(b->packed.data, packed, b->packed.bytes);
         read_only(&b->packed, 1);
-        for (int alignment = FLUSH; alignment < LINE && ok; alignment = alignment == FLUSH ? 0 : alignment + 4) {
+        for (int alignment = FLUSH; alignment < LINE && ok; alignment = alignment == FLUSH ? 0 : alignment + step) {
             placement where = {at_end, alignment};
             hconv_status status;
             doing(b, "bounds", where);
@@ -355,7 +363,8 @@ static int repeat_under(bench *b, int threads, int reversed) {
     placement where = {1, 0};
     service v;
     int ok = 1;
-    if (service_open(&v, b->t, &options, why, sizeof why)) ok = failed(b->s, "a second plan of the problem: %s%s", why, "");
+    if (service_open(&v, b->t, &options, why, sizeof why))
+        ok = failed(b->s, "a second plan of the problem: %s%s", why, "");
     snprintf(b->s->doing, sizeof b->s->doing, "repeat, %d thread%s%s", threads, threads > 1 ? "s" : "",
              reversed ? ", tasks in reversed order" : "");
     for (int again = 0; again < 2 && ok; ++again) ok = run_guarded(b, &v, where) && same_outputs(b);
@@ -371,7 +380,9 @@ static int check_repeat(bench *b) {
 }
 
 /* An allocator that fails at its k-th call and counts what is out. */
-typedef struct meter { int calls, fail_at, out; } meter;
+typedef struct meter {
+    int calls, fail_at, out;
+} meter;
 
 static void *metered_alloc(void *user, size_t align, size_t bytes) {
     meter *m = (meter *)user;
@@ -386,7 +397,7 @@ static void metered_free(void *user, void *p) {
     free(p);
 }
 
-/* The whole way to an output with an allocator that fails at call k, for k = 0, 1, .. until it is not asked that often. */
+/* The whole way to an output with an allocator that fails at call k, for k = 0, 1, .. until that is never reached. */
 static int check_allocator(bench *b) {
     for (int k = 0; k < 1000; ++k) {
         meter m = {0, 0, 0};
@@ -403,8 +414,9 @@ static int check_allocator(bench *b) {
         }
         service_close(&v);
         if (m.out) return failed(b->s, "%s: memory is lost%s", b->s->doing, "");
-        if (m.calls <= k) return status ? failed(b->s, "without a workspace hconv_run says %s%s", hconv_status_name(status), "")
-                                        : same_outputs(b);
+        if (m.calls <= k)
+            return status ? failed(b->s, "without a workspace hconv_run says %s%s", hconv_status_name(status), "")
+                          : same_outputs(b);
         if (status != HCONV_OUT_OF_MEMORY)
             return failed(b->s, "%s: the answer is %s, not out of memory", b->s->doing, hconv_status_name(status));
     }
@@ -473,8 +485,8 @@ static int measure(bench *b, const service *v) {
 
 /* ---- the process of its own */
 
-/* May this kernel be refused here? The CPU lacks something, the sizes are below what its row states. Any other refusal is
- * a failure. */
+/* May this kernel be refused here? The CPU lacks something, or the sizes are below what its row states. Any other
+ * refusal is a failure. */
 static int may_be_refused(const hconv_trial *t) {
     const hconv_kernel *k = t->kernel;
     hconv_tensor_list list;
@@ -542,7 +554,8 @@ static void describe_crash(shared *s, int signal_number, int limit_seconds) {
         uintptr_t begin = s->regions[i].begin, end = s->regions[i].end;
         if (s->fault + page + LINE < begin || s->fault >= end + page + LINE) continue;
         if (s->fault < begin)
-            snprintf(where, sizeof where, ": touched %lu bytes before %s", (unsigned long)(begin - s->fault), s->regions[i].name);
+            snprintf(where, sizeof where, ": touched %lu bytes before %s", (unsigned long)(begin - s->fault),
+                     s->regions[i].name);
         else if (s->fault >= end)
             snprintf(where, sizeof where, ": touched %s %lu bytes behind its end", s->regions[i].name,
                      (unsigned long)(s->fault - end));
@@ -550,10 +563,11 @@ static void describe_crash(shared *s, int signal_number, int limit_seconds) {
     }
     s->result.outcome = HCONV_FAILED;
     if (signal_number == SIGALRM)
-        hconv_sentence(s->result.sentence, sizeof s->result.sentence, "%s: not done after %d s", s->doing, limit_seconds);
+        hconv_sentence(s->result.sentence, sizeof s->result.sentence, "%s: not done after %d s", s->doing,
+                       limit_seconds);
     else
-        hconv_sentence(s->result.sentence, sizeof s->result.sentence, "%s: killed by signal %d%s", s->doing, signal_number,
-                       where);
+        hconv_sentence(s->result.sentence, sizeof s->result.sentence, "%s: killed by signal %d%s", s->doing,
+                       signal_number, where);
 }
 
 static size_t output_bytes_of(const hconv_problem *p) {
@@ -568,7 +582,8 @@ static size_t output_bytes_of(const hconv_problem *p) {
 hconv_trial_result *hconv_trial_run(const hconv_trial *t) {
     size_t output_bytes = output_bytes_of(t->problem);
     int limit_seconds = t->limit_seconds > 0 ? t->limit_seconds : 60, how = 0;
-    shared *s = (shared *)mmap(NULL, sizeof *s + output_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    shared *s =
+        (shared *)mmap(NULL, sizeof *s + output_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t child, waited;
     if (s == MAP_FAILED) return NULL;
     s->result.outcome = HCONV_FAILED;

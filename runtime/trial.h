@@ -1,4 +1,4 @@
-/* trial.h - one kernel tried on one problem: every tensor flush against guard pages, every output and workspace poisoned,
+/* trial.h - one kernel tried on one problem: every tensor flush against guard pages, outputs and workspace poisoned,
  * everything compared with a first plain run.
  * SPDX-License-Identifier: MIT
  * The trial runs in a process of its own: a crash or an endless loop is a failed trial with a sentence. */
@@ -12,11 +12,13 @@ extern "C" {
 #endif
 
 enum { /* hconv_trial.checks */
-    HCONV_TRIAL_BOUNDS = 1,    /* guard pages before and behind every tensor, at every alignment that is a multiple of 4 */
-    HCONV_TRIAL_REPEAT = 2,    /* the same bits again, for 1, 2 and many threads, and for tasks in reversed order */
-    HCONV_TRIAL_WORKSPACE = 4, /* exactly workspace_bytes, whatever they hold, are enough; one less is refused; an allocator
+       HCONV_TRIAL_BOUNDS =
+           1, /* guard pages before and behind every tensor, at every alignment that is a multiple of 4 */
+       HCONV_TRIAL_REPEAT = 2, /* the same bits again, for 1, 2 and many threads, and for tasks in reversed order */
+       HCONV_TRIAL_WORKSPACE =
+           4, /* exactly workspace_bytes, whatever they hold, are enough; one less is refused; an allocator
                                   that fails at its k-th call gives out of memory and loses nothing */
-    HCONV_TRIAL_ALL = 7
+       HCONV_TRIAL_ALL = 7
 };
 
 typedef enum hconv_outcome { HCONV_PASSED = 0, HCONV_FAILED = 1, HCONV_SKIPPED = 2 } hconv_outcome;
@@ -26,8 +28,8 @@ typedef struct hconv_trial {
     const hconv_problem *problem; /* complete, every size known */
     const float *const *data;     /* the standard inputs and parameters in order; NULL = an optional one left out */
     unsigned checks;
-    int threads;      /* of the plain run and of the timing; 0 = one */
-    int rounds;       /* timed rounds after the checks; 0 = none */
+    int threads;       /* of the plain run and of the timing; 0 = one */
+    int rounds;        /* timed rounds after the checks; 0 = none */
     int limit_seconds; /* 0 = 60 */
 } hconv_trial;
 

@@ -37,7 +37,9 @@ struct Point {
     const Check *check;
 };
 
-void PrintTo(const Point &p, std::ostream *out) { *out << p.kernel->problem << " " << p.kernel->isa << " " << p.check->name; }
+void PrintTo(const Point &p, std::ostream *out) {
+    *out << p.kernel->problem << " " << p.kernel->isa << " " << p.check->name;
+}
 
 std::vector<Point> all_points() {
     std::vector<Point> points;

@@ -1,7 +1,7 @@
 // bench.cpp - hconv bench: warm times of every kernel of the listed problems, as it is emitted.
 // SPDX-License-Identifier: MIT
-// A row is a kernel at one size: median and least of the rounds, each a batch of runs long enough for the clock. The answer
-// is compared with the reference once, outside the timing.
+// A row is a kernel at one size: median and least of the rounds, each a batch of runs long enough for the clock. The
+// answer is compared with the reference once, outside the timing.
 #include "tests/reference/judge.h"
 #include "tools/run_program.h"
 
@@ -20,7 +20,8 @@ struct Entry {
     Job job;
 };
 
-std::vector<Entry> entries_of(const RunProgram &program, const std::vector<ListedProblem> &problems, const BenchOptions &o) {
+std::vector<Entry> entries_of(const RunProgram &program, const std::vector<ListedProblem> &problems,
+                              const BenchOptions &o) {
     std::vector<Entry> entries;
     for (const ListedProblem &listed : problems)
         for (const Problem &sized : listed.sizes)
@@ -50,24 +51,23 @@ nlohmann::ordered_json row_of(const Entry &e, const ProgramRow &row, const JobRe
 }
 
 void print_row(const Entry &e, const ProgramRow &row, const JobResult &r, int width) {
-    std::printf("%-*s %-8s %-24s ", width, (e.listed->label.empty() ? e.job.problem.text() : e.listed->label).c_str(), row.isa.c_str(),
-                row.schedule.c_str());
+    std::printf("%-*s %-8s %-24s ", width, (e.listed->label.empty() ? e.job.problem.text() : e.listed->label).c_str(),
+                row.isa.c_str(), row.schedule.c_str());
     if (r.outcome == "passed")
         std::printf("%12.2f %12.2f %9.2f\n", r.median_ns / 1e3, r.min_ns / 1e3, r.flops / r.median_ns);
-    else
-        std::printf("%s: %s\n", r.outcome.c_str(), r.why.c_str());
+    else std::printf("%s: %s\n", r.outcome.c_str(), r.why.c_str());
     std::fflush(stdout);
 }
 
 // After all timing, so that it disturbs none.
 void check_answer(const RunProgram &program, const Job &job, JobResult &r) {
     if (r.outcome != "passed") return;
-    reference::Verdict v =
-        reference::Judge(job.problem, HCONV_FILL_RANDOM, job.seed, 4096).verdict(program.take_output(job.output).data());
+    reference::Verdict v = reference::Judge(job.problem, HCONV_FILL_RANDOM, job.seed, 4096)
+                               .verdict(program.take_output(job.output).data());
     if (!v.good) r.outcome = "failed", r.why = v.sentence;
 }
 
-}  // namespace
+} // namespace
 
 int bench_command(const BenchOptions &o) {
     std::vector<ListedProblem> problems = read_problems(o.kernels.problems);
@@ -83,8 +83,8 @@ int bench_command(const BenchOptions &o) {
         jobs.push_back(e.job);
         width = std::max(width, int(e.listed->label.empty() ? e.job.problem.text().size() : e.listed->label.size()));
     }
-    std::printf("%d thread%s, %d rounds, warm\n%-*s %-8s %-24s %12s %12s %9s\n", o.threads, o.threads > 1 ? "s" : "", o.rounds, width,
-                "problem", "isa", "schedule", "median us", "min us", "GFLOP/s");
+    std::printf("%d thread%s, %d rounds, warm\n%-*s %-8s %-24s %12s %12s %9s\n", o.threads, o.threads > 1 ? "s" : "",
+                o.rounds, width, "problem", "isa", "schedule", "median us", "min us", "GFLOP/s");
     std::vector<JobResult> results(jobs.size());
     program.run(jobs, [&](size_t i, const JobResult &r) {
         results[i] = r;
@@ -92,7 +92,8 @@ int bench_command(const BenchOptions &o) {
         total_ns += entries[i].listed->times * r.median_ns, total_flops += entries[i].listed->times * r.flops;
     });
     if (entries.size() > 1)
-        std::printf("all, each as often as its *times: %.3f ms, %.2f GFLOP/s\n", total_ns / 1e6, total_ns > 0 ? total_flops / total_ns : 0);
+        std::printf("all, each as often as its *times: %.3f ms, %.2f GFLOP/s\n", total_ns / 1e6,
+                    total_ns > 0 ? total_flops / total_ns : 0);
     for (size_t i = 0; i < jobs.size(); ++i) {
         const ProgramRow &row = program.rows()[jobs[i].kernel];
         check_answer(program, jobs[i], results[i]);
@@ -107,4 +108,4 @@ int bench_command(const BenchOptions &o) {
     return failures ? 1 : 0;
 }
 
-}  // namespace hconv
+} // namespace hconv

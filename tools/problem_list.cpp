@@ -40,7 +40,9 @@ public:
             if (mark == '@') read_sizes(p);
             else if (mark == ':') p.label = take([](char c) { return !std::isspace((unsigned char)c) && c != '*'; });
             else if (mark == '*') p.times = number("*");
-            else throw std::invalid_argument("'" + text.substr(at - 1) + "' after the problem: expected @sizes, :label or *times");
+            else
+                throw std::invalid_argument("'" + text.substr(at - 1) +
+                                            "' after the problem: expected @sizes, :label or *times");
         }
         if (p.sizes.empty()) p.sizes = p.problem.open() ? default_sizes(p.problem) : std::vector<Problem>{p.problem};
         return p;
@@ -76,7 +78,9 @@ private:
             if (!s.w) s.w = s.h;
             Problem sized = p.problem;
             std::string words = text.substr(start, at - start);
-            if (!fill_open(sized, s)) throw std::invalid_argument("@" + words + " does not make " + p.text() + " a problem with every size known");
+            if (!fill_open(sized, s))
+                throw std::invalid_argument("@" + words + " does not make " + p.text() +
+                                            " a problem with every size known");
             add_once(p.sizes, sized);
         } while (at < text.size() && text[at] == ',' && ++at);
     }
@@ -111,7 +115,7 @@ void add_file(std::vector<ListedProblem> &list, const std::string &path) {
     }
 }
 
-}  // namespace
+} // namespace
 
 std::vector<ListedProblem> read_problems(const std::vector<std::string> &arguments) {
     std::vector<ListedProblem> list;
@@ -127,19 +131,20 @@ std::vector<Problem> default_sizes(const Problem &open) {
     std::vector<Problem> sizes;
     for (Sizes s : candidates) {
         Problem p = open;
-        if (s.n == 33 && open.h == HCONV_OPEN) s.n = 2;  // many samples of the largest map show nothing more
+        if (s.n == 33 && open.h == HCONV_OPEN) s.n = 2; // many samples of the largest map show nothing more
         if (fill_open(p, s)) add_once(sizes, p);
     }
     for (int size = 2; sizes.empty() && size < 4096; size *= 2) {
         Problem p = open;
         if (fill_open(p, {1, size, size})) sizes.push_back(p);
     }
-    if (sizes.empty()) throw std::invalid_argument(open.text() + ": no sizes up to 4096 fit; say some, for example @h120w160");
+    if (sizes.empty())
+        throw std::invalid_argument(open.text() + ": no sizes up to 4096 fit; say some, for example @h120w160");
     return sizes;
 }
 
 std::vector<Problem> sweep_sizes(const Problem &open) {
-    constexpr int kMost = 67;  // a prime: w -> 29 w mod 67 meets every height
+    constexpr int kMost = 67; // a prime: w -> 29 w mod 67 meets every height
     std::vector<Problem> sizes;
     for (int w = 1; w <= kMost; ++w) {
         Problem p = open;
@@ -149,4 +154,4 @@ std::vector<Problem> sweep_sizes(const Problem &open) {
     return sizes;
 }
 
-}  // namespace hconv
+} // namespace hconv

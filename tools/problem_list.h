@@ -13,7 +13,7 @@ namespace hconv {
 
 struct ListedProblem {
     Problem problem;
-    std::vector<Problem> sizes;  // every size known; problem itself where nothing is open
+    std::vector<Problem> sizes; // every size known; problem itself where nothing is open
     std::string label;
     int times = 1;
     std::string text() const { return problem.text(); }
@@ -24,7 +24,7 @@ struct ListedProblem {
 std::vector<ListedProblem> read_problems(const std::vector<std::string> &arguments);
 // Sizes for an open problem that none were given for: from the least it allows to some that no tile divides.
 std::vector<Problem> default_sizes(const Problem &open);
-// Every height, width and (of what has neither) n from 1 to 67 once, as far as the problem allows: past twice every tile.
+// Every height, width and (of what has neither) n from 1 to 67 once, as far as the problem allows.
 std::vector<Problem> sweep_sizes(const Problem &open);
 
-}  // namespace hconv
+} // namespace hconv

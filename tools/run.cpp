@@ -12,6 +12,7 @@
 #include <map>
 #include <stdexcept>
 #include <thread>
+#include <unistd.h>
 
 namespace hconv {
 
@@ -52,8 +53,9 @@ std::map<std::string, std::string> read_assignments(const std::vector<std::strin
         std::string all;
         for (const std::string &n : names) all += (all.empty() ? "" : ", ") + n;
         if (std::find(names.begin(), names.end(), name) == names.end())
-            throw std::invalid_argument("'" + item + "': " + p.text() + " has " + (role == HCONV_INPUT ? "the inputs " : "the outputs ") +
-                                        all + "; write " + names[0] + "=FILE.npy");
+            throw std::invalid_argument("'" + item + "': " + p.text() + " has " +
+                                        (role == HCONV_INPUT ? "the inputs " : "the outputs ") + all + "; write " +
+                                        names[0] + "=FILE.npy");
         if (!files.emplace(name, item.substr(equals == std::string::npos ? 0 : equals + 1)).second)
             throw std::invalid_argument(name + " is given twice");
     }
@@ -81,10 +83,14 @@ Problem with_sizes_of(const Problem &open, const Shape &given) {
         if (p.n == HCONV_OPEN) p.n = int32_t(s[0]);
         if (p.h == HCONV_OPEN) p.h = int32_t(factor * s[open.nchw() ? 2 : 1]);
         if (p.w == HCONV_OPEN) p.w = int32_t(factor * s[open.nchw() ? 3 : 2]);
-        if (hconv_problem_complete(&p, nullptr, 0) == HCONV_OK && !p.open() && with_rows(p, shape_of(p, p.tensors()[0])) == s) return p;
+        if (hconv_problem_complete(&p, nullptr, 0) == HCONV_OK && !p.open() &&
+            with_rows(p, shape_of(p, p.tensors()[0])) == s)
+            return p;
     }
-    throw std::runtime_error("the input " + std::string(open.tensors()[0].name) + " has shape " + text_of(given) + ", which does not fit " +
-                             open.text() + " (" + (open.nchw() ? "n, c, h, w" : "n, h, w, c") + ")");
+    throw std::runtime_error("the input " + std::string(open.tensors()[0].name) + " has shape " + text_of(given) +
+                             ", which does not fit " + open.text() + " (" +
+                             (open.nchw() ? "n, c, h, w" : "n, h, w, c") +
+                             "); a size written n?, h? or w? is taken from the file");
 }
 
 void check_shape(const Problem &p, const hconv_tensor &t, const Tensor &given, const std::string &file) {
@@ -95,8 +101,8 @@ void check_shape(const Problem &p, const hconv_tensor &t, const Tensor &given, c
         got = {leading, got.back()};
     }
     if (without_ones(got) != without_ones(want))
-        throw std::runtime_error(std::string(t.name) + " has shape " + text_of(given.shape) + " in " + file + "; " + p.text() + " wants " +
-                                 text_of(want));
+        throw std::runtime_error(std::string(t.name) + " has shape " + text_of(given.shape) + " in " + file + "; " +
+                                 p.text() + " wants " + text_of(want));
 }
 
 // Standard name of a parameter file's tensor; "" if it is none.
@@ -111,7 +117,8 @@ std::string standard_name(const Problem &p, const std::string &name, const std::
     if (is_standard(rest)) return rest;
     for (const hconv_alias *a = p.kind().family->aliases; a && a->from; ++a) {
         std::string from = a->from;
-        if (!rest.compare(0, from.size(), from) && is_standard(a->to + rest.substr(from.size()))) return a->to + rest.substr(from.size());
+        if (!rest.compare(0, from.size(), from) && is_standard(a->to + rest.substr(from.size())))
+            return a->to + rest.substr(from.size());
     }
     return "";
 }
@@ -124,64 +131,73 @@ Named read_parameters(const Problem &p, const std::string &path, const std::stri
         std::string standard = standard_name(p, name, prefix);
         held += (held.empty() ? "" : ", ") + name;
         if (standard.empty()) continue;
-        if (found.count(standard)) throw std::runtime_error(path + " holds " + standard + " twice, once as " + name + ": say which with --prefix");
+        if (found.count(standard))
+            throw std::runtime_error(path + " holds " + standard + " twice, once as " + name +
+                                     ": say which with --prefix");
         found[standard] = std::move(tensor);
     }
     for (const hconv_tensor &t : p.tensors())
-        if (t.role == HCONV_PARAMETER && !t.optional && !found.count(t.name)) missing += (missing.empty() ? "" : ", ") + std::string(t.name);
+        if (t.role == HCONV_PARAMETER && !t.optional && !found.count(t.name))
+            missing += (missing.empty() ? "" : ", ") + std::string(t.name);
     if (held.size() > 400) held = held.substr(0, 400) + " ...";
     if (!missing.empty())
-        throw std::runtime_error("missing in " + path + (prefix.empty() ? "" : " behind " + prefix) + ": " + missing + " (it holds " +
-                                 (held.empty() ? "no tensor" : held) + "); --prefix says what stands before the names");
+        throw std::runtime_error("missing in " + path + (prefix.empty() ? "" : " behind " + prefix) + ": " + missing +
+                                 " (it holds " + (held.empty() ? "no tensor" : held) +
+                                 "); --prefix says what stands before the names");
     return found;
 }
 
-void write_floats(const fs::path &path, const float *data, size_t count) {
-    write_file(path, std::string(reinterpret_cast<const char *>(data), count * sizeof(float)));
-}
-
-// Every tensor as a file of the job's data folder.
-void write_data(const RunOptions &o, const Problem &p, const std::map<std::string, std::string> &files, const Named &inputs,
-                const Named &parameters, const fs::path &folder) {
-    fs::create_directory(folder);
+// Every input and parameter there is: from a file, or made.
+Named collect(const RunOptions &o, const Problem &p, const std::map<std::string, std::string> &files, Named inputs,
+              Named parameters) {
+    Named all;
     for (const hconv_tensor &t : p.tensors()) {
-        const Named &from = t.role == HCONV_INPUT ? inputs : parameters;
+        Named &from = t.role == HCONV_INPUT ? inputs : parameters;
         auto found = from.find(t.name);
-        bool made = o.random && (t.role == HCONV_INPUT || o.parameters.empty());
         if (t.role == HCONV_OUTPUT || (t.optional && found == from.end())) continue;
         if (found != from.end()) {
             check_shape(p, t, found->second, t.role == HCONV_INPUT ? files.at(t.name) : o.parameters);
-            write_floats(folder / (std::string(t.name) + ".f32"), found->second.data.data(), found->second.data.size());
-        } else if (made) {
-            std::vector<float> values(hconv_tensor_elements(&t));
-            hconv_fill(&p, &t, HCONV_FILL_RANDOM, o.seed, values.data());
-            write_floats(folder / (std::string(t.name) + ".f32"), values.data(), values.size());
+            all[t.name] = std::move(found->second);
+        } else if (o.random && (t.role == HCONV_INPUT || o.parameters.empty())) {
+            all[t.name].data.resize(hconv_tensor_elements(&t));
+            hconv_fill(&p, &t, HCONV_FILL_RANDOM, o.seed, all[t.name].data.data());
         } else {
             throw std::runtime_error(std::string("no file for ") + t.name + ": say " +
-                                     (t.role == HCONV_INPUT ? "-i " + std::string(t.name) + "=FILE.npy" : "-w FILE") + ", or --random SEED");
+                                     (t.role == HCONV_INPUT ? "-i " + std::string(t.name) + "=FILE.npy" : "-w FILE") +
+                                     ", or --random SEED");
         }
     }
+    return all;
 }
 
-void write_outputs(const Problem &p, const std::map<std::string, std::string> &files, const std::vector<float> &values) {
+// All files or none: each is written beside its name, then all are renamed.
+void write_outputs(const Problem &p, const std::map<std::string, std::string> &files,
+                   const std::vector<float> &values) {
     const float *at = values.data();
     std::vector<std::pair<fs::path, fs::path>> renames;
-    for (const hconv_tensor &t : p.tensors()) {
-        if (t.role != HCONV_OUTPUT) continue;
-        auto found = files.find(t.name);
-        std::printf("%s %s%s%s\n", t.name, text_of(shape_of(p, t)).c_str(), found == files.end() ? "" : " -> ",
-                    found == files.end() ? "" : found->second.c_str());
-        if (found != files.end()) {
-            fs::path temporary = found->second + ".part";
-            write_npy(temporary.string(), shape_of(p, t), at);
-            renames.push_back({temporary, found->second});
+    std::string report;
+    try {
+        for (const hconv_tensor &t : p.tensors()) {
+            if (t.role != HCONV_OUTPUT) continue;
+            auto found = files.find(t.name);
+            report +=
+                t.name + (" " + text_of(shape_of(p, t))) + (found == files.end() ? "" : " -> " + found->second) + "\n";
+            if (found != files.end()) {
+                renames.push_back({found->second + ".part" + std::to_string(getpid()), found->second});
+                write_npy(renames.back().first.string(), shape_of(p, t), at);
+            }
+            at += hconv_tensor_elements(&t);
         }
-        at += hconv_tensor_elements(&t);
+        for (const auto &[from, to] : renames) fs::rename(from, to);
+    } catch (...) {
+        std::error_code ignored;
+        for (const auto &[from, to] : renames) fs::remove(from, ignored);
+        throw;
     }
-    for (const auto &[from, to] : renames) fs::rename(from, to);
+    std::fputs(report.c_str(), stdout);
 }
 
-}  // namespace
+} // namespace
 
 int run_command(const RunOptions &o) {
     std::vector<ListedProblem> problems = read_problems(o.kernels.problems);
@@ -194,8 +210,13 @@ int run_command(const RunOptions &o) {
     auto first = inputs.find(p.tensors()[0].name);
     if (p.open()) p = first == inputs.end() ? problems[0].sizes[0] : with_sizes_of(p, first->second.shape);
     if (!o.parameters.empty()) parameters = read_parameters(p, o.parameters, o.prefix);
+    Named tensors = collect(o, p, files, std::move(inputs), std::move(parameters));
     RunProgram program(problems, o.kernels);
-    write_data(o, p, files, inputs, parameters, program.folder() / "data");
+    fs::create_directory(program.folder() / "data");
+    for (const auto &[name, tensor] : tensors) {
+        std::string bytes(reinterpret_cast<const char *>(tensor.data.data()), tensor.data.size() * sizeof(float));
+        write_file(program.folder() / "data" / (name + ".f32"), bytes);
+    }
     Job job;
     job.problem = p, job.data = "data", job.output = "outputs.f32", job.limit_seconds = 3600;
     job.threads = o.threads > 0 ? o.threads : int(std::max(1u, std::thread::hardware_concurrency()));
@@ -206,4 +227,4 @@ int run_command(const RunOptions &o) {
     return 0;
 }
 
-}  // namespace hconv
+} // namespace hconv

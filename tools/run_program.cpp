@@ -31,15 +31,18 @@ static Program build(const std::vector<ListedProblem> &problems, const KernelOpt
 RunProgram::RunProgram(const std::vector<ListedProblem> &problems, const KernelOptions &options)
     : program(build(problems, options)), runner(options.runner) {
     each_line("--list", [&](const nlohmann::json &row) {
-        table.push_back({Problem::parse(row.at("problem")), row.at("symbol"), row.at("target"), row.at("schedule"), row.at("isa")});
+        table.push_back(
+            {Problem::parse(row.at("problem")), row.at("symbol"), row.at("target"), row.at("schedule"), row.at("isa")});
     });
     if (table.empty())
-        throw std::runtime_error("the kernels were compiled, but their program does not run here: give a --runner for " +
-                                 options.target);
+        throw std::runtime_error(
+            "the kernels were compiled, but their program does not run here: give a --runner for " + options.target);
 }
 
-void RunProgram::each_line(const std::string &arguments, const std::function<void(const nlohmann::json &)> &line) const {
-    std::string command = "cd " + quoted(folder().string()) + " && " + runner + " " + quoted(program.path.string()) + " " + arguments;
+void RunProgram::each_line(const std::string &arguments,
+                           const std::function<void(const nlohmann::json &)> &line) const {
+    std::string command =
+        "cd " + quoted(folder().string()) + " && " + runner + " " + quoted(program.path.string()) + " " + arguments;
     FILE *pipe = popen(command.c_str(), "r");
     if (!pipe) throw std::runtime_error("cannot start " + command);
     char *text = nullptr;
@@ -54,9 +57,10 @@ void RunProgram::each_line(const std::string &arguments, const std::function<voi
 }
 
 static std::string job_line(const Job &j, size_t id) {
-    std::string line = "id=" + std::to_string(id) + " kernel=" + std::to_string(j.kernel) + " problem=" + j.problem.text() +
-                       " data=" + j.data + " seed=" + std::to_string(j.seed) + " threads=" + std::to_string(j.threads) +
-                       " rounds=" + std::to_string(j.rounds) + " limit=" + std::to_string(j.limit_seconds);
+    std::string line = "id=" + std::to_string(id) + " kernel=" + std::to_string(j.kernel) +
+                       " problem=" + j.problem.text() + " data=" + j.data + " seed=" + std::to_string(j.seed) +
+                       " threads=" + std::to_string(j.threads) + " rounds=" + std::to_string(j.rounds) +
+                       " limit=" + std::to_string(j.limit_seconds);
     if (!j.checks.empty()) line += " checks=" + j.checks;
     if (!j.output.empty()) line += " output=" + j.output;
     return line + "\n";
@@ -71,7 +75,8 @@ void RunProgram::run(const std::vector<Job> &jobs, const std::function<void(size
         JobResult r{j.at("outcome"), j.at("why")};
         r.flops = j.value("flops", 0.0), r.bytes_moved = j.value("bytes_moved", 0.0);
         r.median_ns = j.value("median_ns", 0.0), r.min_ns = j.value("min_ns", 0.0);
-        r.workspace_bytes = j.value("workspace_bytes", uint64_t(0)), r.packed_bytes = j.value("packed_bytes", uint64_t(0));
+        r.workspace_bytes = j.value("workspace_bytes", uint64_t(0)),
+        r.packed_bytes = j.value("packed_bytes", uint64_t(0));
         done(next++, r);
     });
     while (next < jobs.size()) done(next++, {"failed", "the run program ended before this job"});
@@ -96,4 +101,4 @@ std::string repro(const std::string &verb, const Problem &problem, const Program
     return command + " --seed " + std::to_string(seed);
 }
 
-}  // namespace hconv
+} // namespace hconv

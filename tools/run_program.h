@@ -15,16 +15,16 @@
 namespace hconv {
 
 struct Job {
-    int kernel = 0;  // row of the table
+    int kernel = 0; // row of the table
     Problem problem;
-    std::string data;  // "exact", "random", or a folder below the program's
+    std::string data; // "exact", "random", or a folder below the program's
     uint64_t seed = 0;
-    std::string checks, output;  // output: a file below the program's folder; empty: none
+    std::string checks, output; // output: a file below the program's folder; empty: none
     int threads = 1, rounds = 0, limit_seconds = 60;
 };
 
 struct JobResult {
-    std::string outcome, why;  // outcome: passed, failed or skipped
+    std::string outcome, why; // outcome: passed, failed or skipped
     double flops = 0, bytes_moved = 0, median_ns = 0, min_ns = 0;
     uint64_t workspace_bytes = 0, packed_bytes = 0;
 };
@@ -56,4 +56,4 @@ private:
 std::string repro(const std::string &verb, const Problem &problem, const ProgramRow &row, const KernelOptions &options,
                   uint64_t seed);
 
-}  // namespace hconv
+} // namespace hconv

@@ -12,12 +12,12 @@ namespace hconv {
 
 // Which kernels, and how their program is started.
 struct KernelOptions {
-    std::vector<std::string> problems;  // lines of a problem list, or "@FILE"
+    std::vector<std::string> problems; // lines of a problem list, or "@FILE"
     std::string target = "host";
-    std::string schedule;  // empty: looked up
-    std::string runner;    // command prefix that runs the target's programs here
-    std::string cc;        // empty: the platform's default
-    bool asserts = false;  // Halide's own checks compiled in
+    std::string schedule; // empty: looked up
+    std::string runner;   // command prefix that runs the target's programs here
+    std::string cc;       // empty: the platform's default
+    bool asserts = false; // Halide's own checks compiled in
     CompileOptions compile;
 };
 
@@ -27,19 +27,19 @@ struct CheckOptions {
 };
 
 struct RunOptions {
-    KernelOptions kernels;            // one problem
-    std::vector<std::string> inputs;  // "x=x.npy"; of the others, if random, is made
+    KernelOptions kernels;           // one problem
+    std::vector<std::string> inputs; // "x=x.npy"; of the others, if random, is made
     bool random = false;
     uint64_t seed = 1;
-    std::string parameters, prefix;    // a .safetensors, .npz, .npy, or a folder of .npy; "" with random: made
-    std::vector<std::string> outputs;  // "y=y.npy"
-    int threads = 0;                   // 0: all cores
+    std::string parameters, prefix;   // a .safetensors, .npz, .npy, or a folder of .npy; "" with random: made
+    std::vector<std::string> outputs; // "y=y.npy"
+    int threads = 0;                  // 0: all cores
 };
 
 struct BenchOptions {
     KernelOptions kernels;
     int threads = 1, rounds = 21;
-    std::string json;  // file for the rows; empty: none
+    std::string json; // file for the rows; empty: none
 };
 
 // Each throws std::invalid_argument (2) or std::runtime_error (1) with a sentence for what is no verdict on a kernel.
@@ -47,4 +47,4 @@ int check_command(const CheckOptions &options);
 int run_command(const RunOptions &options);
 int bench_command(const BenchOptions &options);
 
-}  // namespace hconv
+} // namespace hconv

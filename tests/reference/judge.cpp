@@ -51,7 +51,8 @@ static double flat_share(const hconv_problem &p, const Output &want, const float
 
 Verdict Judge::verdict(const float *outputs) const {
     Verdict v;
-    v.exact = kind == HCONV_FILL_EXACT && !hconv_fill_inexact(&problem) && hconv_fill_exact_activation(problem.activation);
+    v.exact =
+        kind == HCONV_FILL_EXACT && !hconv_fill_inexact(&problem) && hconv_fill_exact_activation(problem.activation);
     for (const Output &w : want) {
         Comparison c = v.exact ? compare_exact(w, outputs) : compare_bound(w, outputs);
         double share = kind == HCONV_FILL_RANDOM ? flat_share(problem, w, outputs) : 0;

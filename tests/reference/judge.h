@@ -1,4 +1,4 @@
-// judge.h - the verdict on a kernel's outputs for data of runtime/fill.h: what hconv check and the conformance test share.
+// judge.h - the verdict on a kernel's outputs for data of runtime/fill.h, for hconv check and the conformance test.
 // SPDX-License-Identifier: MIT
 // exact data must come out number for number, random data within the reference's bound; random data must also try the
 // kernel: no more than 30 % of an output may be zero or on the flat part of its activation.
