@@ -32,10 +32,9 @@ Expr PhaseAxis::shift(const Expr &phase) const {
 }
 
 Expr PhaseAxis::exists(const Expr &phase, const Expr &t) const {
-    Expr inside, any;
-    if (window % every) inside = first(phase) + t * every < window;
-    if (common > 1) any = phase % common == 0;
-    return inside.defined() && any.defined() ? inside && any : inside.defined() ? inside : any;
+    if (window % every == 0 && common == 1) return Expr();
+    Expr u = first(phase) + t * every;
+    return (common == 1 ? u : select(phase % common == 0, u, window)) < window;
 }
 
 class Transposed : public ConvGenerator<Transposed, TransposedStages> {
