@@ -14,6 +14,10 @@ Expr inside_or_zero(const Expr &x, const Expr &y, const Expr &w, const Expr &h,
     return select(x >= 0 && x < w && y >= 0 && y < h, value(clamp(x, 0, w - 1), clamp(y, 0, h - 1)), 0.0f);
 }
 
+Expr inside_or_zero(const Expr &i, const Expr &size, const std::function<Expr(Expr)> &value) {
+    return select(i >= 0 && i < size, value(clamp(i, 0, size - 1)), 0.0f);
+}
+
 Expr group_start(const Expr &co, int inputs, int outputs, int groups) {
     if (groups == 1) return 0;
     int in = inputs / groups, out = outputs / groups;

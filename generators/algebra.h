@@ -11,6 +11,10 @@ namespace hconv {
 Halide::Expr inside_or_zero(const Halide::Expr &x, const Halide::Expr &y, const Halide::Expr &w, const Halide::Expr &h,
                             const std::function<Halide::Expr(Halide::Expr, Halide::Expr)> &value);
 
+// v inside [0, size), 0 outside; value(i) is only asked for clamped coordinates.
+Halide::Expr inside_or_zero(const Halide::Expr &i, const Halide::Expr &size,
+                            const std::function<Halide::Expr(Halide::Expr)> &value);
+
 // First input channel of co's group: (co / (outputs / groups)) * (inputs / groups).
 Halide::Expr group_start(const Halide::Expr &co, int inputs, int outputs, int groups);
 

@@ -23,10 +23,6 @@ struct Map {
     Expr w, h;
 };
 
-Expr zero_outside(const Expr &i, const Expr &size, const std::function<Expr(Expr)> &value) {
-    return select(i >= 0 && i < size, value(clamp(i, 0, size - 1)), 0.0f);
-}
-
 // f(args) = sum over t < count of term(t).
 void sum_over(Func f, const std::vector<Var> &args, int count, const std::function<Expr(Expr)> &term) {
     if (count > kMostConstantTaps) {
@@ -101,7 +97,7 @@ private:
         const std::vector<Var> args{s.c, s.x, s.y, s.b, s.n};
         Func across = level.across;
         sum_over(across, args, o.wavelet->length, [&](const Expr &v) {
-            return taps.analysis(s.b, v) * zero_outside(2 * s.x + v - o.before, in.w, [&](const Expr &x) {
+            return taps.analysis(s.b, v) * inside_or_zero(2 * s.x + v - o.before, in.w, [&](const Expr &x) {
                 return in.at(s.c, x, s.y, s.n);
             });
         });
@@ -110,7 +106,7 @@ private:
         } else {
             level.bands = Func("bands" + number);
             sum_over(level.bands, args, o.wavelet->length, [&](const Expr &u) {
-                return taps.analysis(s.b % 2, u) * zero_outside(2 * s.y + u - o.before, in.h, [&](const Expr &y) {
+                return taps.analysis(s.b % 2, u) * inside_or_zero(2 * s.y + u - o.before, in.h, [&](const Expr &y) {
                     return across(s.c, s.x, y, s.b / 2, s.n);
                 });
             });
@@ -143,7 +139,7 @@ private:
             sum_over(f, args, o.wavelet->length, [&](const Expr &t) {
                 Expr b = t % 2, tap = t / 2;
                 return taps.synthesis(at % 2, b, tap) *
-                       zero_outside(at / 2 - tap, size, [&](const Expr &i) { return value(i, b); });
+                       inside_or_zero(at / 2 - tap, size, [&](const Expr &i) { return value(i, b); });
             });
         };
         if (!o.lines)
