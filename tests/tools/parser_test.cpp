@@ -28,6 +28,18 @@ std::vector<std::string> split(const std::string &text) {
     return items;
 }
 
+// The words a variant may have: "db*" stands for those of its family that begin so.
+std::vector<std::string> words_of(const hconv_variant &v) {
+    std::vector<std::string> words;
+    for (const std::string &item : split(v.words)) {
+        std::string stem = item.substr(0, item.size() - 1);
+        if (item.back() != '*') words.push_back(item);
+        for (const hconv_word *w = v.family->words; item.back() == '*' && w && w->name; ++w)
+            if (!std::strncmp(w->name, stem.c_str(), stem.size())) words.push_back(w->name);
+    }
+    return words;
+}
+
 struct Parsed {
     hconv_status status;
     hconv_problem problem;
@@ -95,8 +107,9 @@ std::string random_text(Random &random, const hconv_variant &v) {
         for (const std::string &part : spelling(random, key.substr(0, key.find('='))))
             items.push_back(part + value_of(random, part));
     }
-    for (const std::string &word : split(v.words)) {
-        if (pick(random, 0, 5)) continue;
+    const std::vector<std::string> words = words_of(v);
+    for (const std::string &word : words) {
+        if (pick(random, 0, words.size() > 30 ? 60 : 5)) continue;
         items.push_back(word == "act" ? activations[pick(random, 0, 10)] : word);
     }
     for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[random() % i]);
@@ -335,12 +348,12 @@ TEST(Parser, EveryTokenOfAnotherVariantIsRefusedByName) {
     std::vector<std::string> tokens;
     for (const hconv_variant &v : hconv_variants) {
         for (const std::string &key : split(v.keys)) tokens.push_back(key.substr(0, key.find('=')));
-        for (const std::string &word : split(v.words)) tokens.push_back(word);
+        for (const std::string &word : words_of(v)) tokens.push_back(word);
     }
     for (const hconv_variant &v : hconv_variants) {
         std::vector<std::string> own;
         for (const std::string &key : split(v.keys)) own.push_back(key.substr(0, key.find('=')));
-        for (const std::string &word : split(v.words)) own.push_back(word);
+        for (const std::string &word : words_of(v)) own.push_back(word);
         for (const std::string &token : tokens) {
             if (std::find(own.begin(), own.end(), token) != own.end() || token == "act") continue;
             for (const std::string &item : {token, token + "1"}) {
