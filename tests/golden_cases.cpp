@@ -106,6 +106,7 @@ void fit(Draft &d, Step &step) {
         Tensors &from = parameter ? step.parameters : d.values;
         auto found = from.find(parameter ? t.name : step.inputs[t.name]);
         if (found == from.end()) throw std::runtime_error(step.text + " wants " + t.name + ", which the case has not");
+        if (t.repeat > 1 && count_of(found->second.shape) * t.repeat == count_of(shape)) continue;
         if (count_of(found->second.shape) != count_of(shape))
             throw std::runtime_error(std::string(t.name) + " has another shape than " + step.text + " wants");
         found->second.shape = shape;
@@ -363,6 +364,128 @@ void odconv_block_recipe(Draft &d) {
     }
 }
 
+// n, ci, h, w of a value; in one dimension h is 1.
+Text &sizes_of(Text &t, const Draft &d, const std::string &in) {
+    bool lines = d.values.at(in).shape.size() == 3;
+    t.key("n", d.extent(in, 0)).key("ci", d.extent(in, 1));
+    return t.key("h", lines ? 1 : d.extent(in, 2)).key("w", d.extent(in, lines ? 2 : 3));
+}
+
+// timm's padding: '' is (s - 1 + d (k - 1)) / 2 on every side, 'same' is TensorFlow's.
+void timm_window_keys(Text &t, json hyper) {
+    if (!hyper.contains("padding") || !hyper["padding"].is_string()) return window_keys(t, hyper);
+    std::string padding = hyper["padding"];
+    Pair k = pair_of(hyper, "kernel_size", 1), s = pair_of(hyper, "stride", 1), d = pair_of(hyper, "dilation", 1);
+    hyper.erase("padding");
+    if (padding.empty()) hyper["padding"] = {(s.h - 1 + d.h * (k.h - 1)) / 2, (s.w - 1 + d.w * (k.w - 1)) / 2};
+    else if (padding != "same" && padding != "valid") throw Skip("padding '" + padding + "' is unknown");
+    window_keys(t, hyper);
+    t.word("tfsame", padding == "same");
+}
+
+// A CondConv2d, routed where routing is a value.
+void condconv_step(Draft &d, const json &hyper, const std::string &words, const Tensors &parameters,
+                   const std::map<std::string, std::string> &inputs, const std::string &out) {
+    Text t("condconv");
+    sizes_of(t, d, inputs.at("x")).key("co", hyper.at("out_channels")).key("ex", hyper.at("num_experts"));
+    timm_window_keys(t, hyper);
+    t.word("routed", inputs.count("routing")).word("nobias", !parameters.count("bias"));
+    t.s += words;
+    add_step(d, t, parameters, inputs, {{"y", out}});
+}
+
+void condconv_recipe(Draft &d) {
+    Tensors parameters = below(d.parameters, "conv.");
+    put(parameters, "route.", below(d.parameters, "route."));
+    condconv_step(d, d.hyper, "", parameters, {{"x", "x"}}, "y");
+}
+
+void condconv_routed_recipe(Draft &d) {
+    condconv_step(d, d.hyper, "", d.parameters, {{"x", "x"}, {"routing", "routing"}}, "y");
+}
+
+// CondConvResidual of timm: one routing, of the block's input, for three convolutions. The pooling before it is a depthwise
+// window as large as the map.
+void condconv_block_recipe(Draft &d) {
+    const int64_t in = d.hyper.at("in_chs"), out = d.hyper.at("out_chs"), inner = in * d.hyper.at("exp_ratio").get<int64_t>();
+    const int64_t h = d.extent("x", 2), w = d.extent("x", 3), experts = d.hyper.at("num_experts");
+    Text pool("depthwise"), routing("linear");
+    sizes_of(pool, d, "x").key("kh", h).key("kw", w).word("nobias");
+    Tensor mean{{in, 1, h, w}, std::vector<float>(size_t(in * h * w), 1.0f / float(h * w))};
+    add_step(d, pool, {{"weight", mean}}, {{"x", "x"}}, {{"y", "pooled"}});
+    routing.key("n", d.extent("x", 0)).key("ci", in).key("co", experts).word("sigmoid");
+    add_step(d, routing, below(d.parameters, "routing_fn."), {{"x", "pooled"}}, {{"y", "routing"}});
+    std::string from = "x";
+    for (int k = 1; k <= 3; ++k) {
+        const char *names[] = {"conv_pw", "conv_dw", "conv_pwl"};
+        Tensors parameters = below(d.parameters, std::string(names[k - 1]) + ".");
+        put(parameters, "bn.", below(d.parameters, "bn" + std::to_string(k) + "."));
+        parameters["bn.eps"] = number(d.hyper.value("bn_eps", 1e-5));
+        json hyper = {{"num_experts", experts}, {"out_channels", k == 3 ? out : inner}, {"groups", k == 2 ? inner : 1}};
+        hyper["kernel_size"] = k == 2 ? d.hyper.at("dw_kernel_size").get<int64_t>() : 1, hyper["padding"] = "";
+        std::map<std::string, std::string> inputs = {{"x", from}, {"routing", "routing"}};
+        bool residual = k == 3 && in == out;
+        if (residual) inputs["residual"] = "x";
+        condconv_step(d, hyper, k < 3 ? "_bn_relu" : residual ? "_bn_res" : "_bn", parameters, inputs, k < 3 ? names[k - 1] : "y");
+        from = names[k - 1];
+    }
+}
+
+void dynamicconv_recipe(Draft &d) {
+    Tensors parameters = d.parameters;
+    if (d.hyper.contains("temperature")) parameters["temperature"] = number(d.hyper["temperature"]);
+    Text t("dynamicconv");
+    sizes_of(t, d, "x").key("co", d.hyper.at("out_planes")).key("ex", d.hyper.at("K"));
+    t.key("hid", parameters.at("attention.fc1.weight").shape.at(0));
+    window_keys(t, d.hyper, d.values.at("x").shape.size() == 3);
+    add_step(d, t.word("nobias", !parameters.count("bias")), parameters, {}, {{"y", "y"}});
+}
+
+void spd_only_recipe(Draft &d) {
+    Text t("spd");
+    add_step(d, sizes_of(t, d, "x").key("b", d.hyper.value("scale", 2)).word("only"), {}, {}, {{"y", "y"}});
+}
+
+// Conv of YOLOv5, convolution without bias, norm and activation, on either side of SPD; prefix: of its parameters.
+void spd_conv_step(Draft &d, const std::string &prefix, bool after) {
+    const std::string act = d.hyper.value("act", "none");
+    if (act != "none" && act != "SiLU") throw Skip("activation " + act + " is not known here");
+    Tensors parameters = below(d.parameters, prefix + "conv.");
+    put(parameters, "bn.", below(d.parameters, prefix + "bn."));
+    parameters["bn.eps"] = number(d.hyper.value("bn_eps", 1e-5));
+    Text t("spd");
+    window_keys(sizes_of(t, d, "x").key("co", d.hyper.at("out_channels")), d.hyper);
+    t.word("after", after).word("nobias").word("bn").word("silu", act == "SiLU");
+    add_step(d, t, parameters, {}, {{"y", "y"}});
+}
+
+void spd_conv_recipe(Draft &d) { spd_conv_step(d, "conv.", false); }
+void conv_spd_recipe(Draft &d) { spd_conv_step(d, "0.", true); }
+
+// BottleNeck of resnet50_spd.py: 1 x 1, then 3 x 3 with SPD and a norm behind it, then 1 x 1; the shortcut has a stride.
+void spd_block_recipe(Draft &d) {
+    if (d.hyper.at("stride") != 2) throw Skip("a block without SPD has no recipe");
+    const int64_t inner = d.hyper.at("out_channels"), outer = 4 * inner;
+    auto with_norm = [&](const std::string &conv, const std::string &norm) {
+        Tensors parameters = below(d.parameters, conv + ".");
+        put(parameters, "bn.", below(d.parameters, norm + "."));
+        return parameters;
+    };
+    auto step = [&](Text t, const std::string &layer, const std::string &norm, std::map<std::string, std::string> inputs,
+                    const std::string &out) { add_step(d, t, with_norm(layer, norm), inputs, {{"y", out}}); };
+    const std::string f = "residual_function.";
+    auto text = [&](const char *variant, const std::string &in, int64_t co) {
+        Text t(variant);
+        return sizes_of(t, d, in).key("co", co).word("nobias").word("bn");
+    };
+    step(text("pointwise", "x", inner).word("relu"), f + "0", f + "1", {{"x", "x"}}, "first");
+    step(text("spd", "first", inner).key("k", 3).key("p", 1).word("after").word("relu"), f + "3", f + "5", {{"x", "first"}},
+         "second");
+    step(text("pointwise", "x", outer).key("s", 2), "shortcut.0", "shortcut.1", {{"x", "x"}}, "shortcut");
+    step(text("pointwise", "second", outer).word("res").word("relu"), f + "7", f + "8",
+         {{"x", "second"}, {"residual", "shortcut"}}, "y");
+}
+
 // A kind that is known but has no recipe names the variant it waits for.
 struct Kind {
     const char *name, *variant;
@@ -391,17 +514,17 @@ const Kind kKinds[] = {
     {"depthwise_separable_bn_relu", "depthwise_separable", separable_recipe},
     {"rowcol_separable", "rowcol", nullptr},
     {"rowcol_full2d", "rowcol", nullptr},
-    {"spd", "spd", nullptr},
-    {"spd_conv", "spd", nullptr},
-    {"conv_spd", "spd", nullptr},
-    {"spd_block", "spd", nullptr},
+    {"spd", "spd", spd_only_recipe},
+    {"spd_conv", "spd", spd_conv_recipe},
+    {"conv_spd", "spd", conv_spd_recipe},
+    {"spd_block", "spd", spd_block_recipe},
     {"wtconv2d", "wtconv", nullptr},
     {"wtconv1d", "wtconv1d", nullptr},
-    {"condconv", "condconv", nullptr},
-    {"condconv_routed", "condconv", nullptr},
-    {"condconv_block", "condconv", nullptr},
-    {"dynamic_conv2d", "dynamicconv", nullptr},
-    {"dynamic_conv1d", "dynamicconv", nullptr},
+    {"condconv", "condconv", condconv_recipe},
+    {"condconv_routed", "condconv", condconv_routed_recipe},
+    {"condconv_block", "condconv", condconv_block_recipe},
+    {"dynamic_conv2d", "dynamicconv", dynamicconv_recipe},
+    {"dynamic_conv1d", "dynamicconv", dynamicconv_recipe},
 };
 
 void apply_recipe(Draft &d) {
@@ -496,11 +619,20 @@ std::vector<Case> read_cases(const std::string &folder, hconv_layout layout) {
     return cases;
 }
 
+// A 1 x 1 map may feed what takes rows of channels.
+static void drop_ones(const hconv_problem &p, Tensors &inputs) {
+    hconv_tensor_list list;
+    hconv_variant_of(&p)->family->tensors(&p, &list);
+    for (int k = 0; k < list.count; ++k)
+        if (list.at[k].role == HCONV_INPUT && list.at[k].rank == 2) inputs[list.at[k].name].shape = logical_shape(list.at[k]);
+}
+
 Tensors run_case(const Case &c, const std::function<Tensors(const Step &, const Tensors &)> &run) {
     Tensors values = c.inputs;
     for (const Step &step : c.steps) {
         Tensors tensors = step.parameters;
         for (const auto &[name, value] : step.inputs) tensors[name] = values.at(value);
+        drop_ones(step.problem, tensors);
         Tensors made = run(step, tensors);
         for (const auto &[name, value] : step.outputs) values[value] = std::move(made.at(name));
     }

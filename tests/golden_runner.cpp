@@ -110,12 +110,12 @@ void bind_tensors(Bound &b, const hconv_plan *plan, int count, const goldens::Te
         } else if (found == given.end()) {
             if (!info.optional)
                 throw std::runtime_error(std::string("the plan wants ") + info.name + ", which the case has not");
+        } else if (info.role == HCONV_PARAMETER) {
+            b.parameters.push_back({info.name, found->second.data.data(), found->second.data.size() * sizeof(float)});
         } else if (found->second.data.size() * sizeof(float) != info.bytes) {
             throw std::runtime_error(std::string(info.name) + " has another size in the plan than in the case");
-        } else if (info.role == HCONV_INPUT) {
-            b.inputs.push_back(found->second.data.data());
         } else {
-            b.parameters.push_back({info.name, found->second.data.data(), info.bytes});
+            b.inputs.push_back(found->second.data.data());
         }
     }
 }
