@@ -1,10 +1,12 @@
 /* fake_library.c - see fake_library.h. A kernel is called as Halide's are: args[0] = &user_context, then buffers, innermost
  * dimension first.
  * SPDX-License-Identifier: MIT */
+#define _POSIX_C_SOURCE 200112L /* sched_yield */
 #include "fake_library.h"
 
 #include "runtime/internal.h"
 
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -27,7 +29,8 @@ static ptrdiff_t at(const hconv_buffer *b, int c, int x, int y, int n) {
 
 static const float *floats(const hconv_buffer *b) { return (const float *)(const void *)b->host; }
 
-/* One row of one image: gathered into scratch memory, then multiplied. */
+/* One row of one image: gathered into scratch memory, then multiplied. In between other tasks may run: whoever shares this
+ * one's memory spoils its row. */
 static int row_task(void *user_context, int task, uint8_t *raw) {
     const closure *c = (const closure *)(const void *)raw;
     int rows = c->y->dimensions == 4 ? c->y->dim[2].extent : 1, y = task % rows, n = task / rows;
@@ -39,6 +42,7 @@ static int row_task(void *user_context, int task, uint8_t *raw) {
     }
     for (int x = 0; x < width; ++x)
         for (int i = 0; i < ci; ++i) row[x * ci + i] = floats(c->x)[at(c->x, i, x, y, n)];
+    for (int i = 0; i < 4; ++i) sched_yield();
     for (int x = 0; x < width; ++x) {
         for (int o = 0; o < c->y->dim[0].extent; ++o) {
             float sum = c->bias_copy[o];
