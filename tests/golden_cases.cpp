@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "golden_cases.h"
 
+#include "tools/separable.h"
 #include "variant.h"
 
 #include <nlohmann/json.hpp>
@@ -371,6 +372,50 @@ Text &sizes_of(Text &t, const Draft &d, const std::string &in) {
     return t.key("h", lines ? 1 : d.extent(in, 2)).key("w", d.extent(in, lines ? 2 : 3));
 }
 
+void rowcol_step(Draft &d, int64_t kh, int64_t kw, int64_t pairs, const Tensors &parameters) {
+    if (d.hyper.value("border", "zero") != "zero") throw Skip("rowcol's borders are zeros");
+    Pair s = pair_of(d.hyper, "stride", 1), p = pair_of(d.hyper, "padding", 0);
+    Text t("rowcol");
+    sizes_of(t, d, "x").key("kh", kh).key("kw", kw).key("sh", s.h).key("sw", s.w).key("ph", p.h).key("pw", p.w).key("r", pairs);
+    add_step(d, t.word("nobias", !parameters.count("bias")), parameters, {}, {{"y", "y"}});
+}
+
+void rowcol_recipe(Draft &d) { rowcol_step(d, d.hyper.at("kernel_col"), d.hyper.at("kernel_row"), 1, d.parameters); }
+
+// A depthwise convolution whose windows are taken apart.
+void rowcol_full_recipe(Draft &d) {
+    const Tensor &weight = d.parameters.at("weight");
+    int64_t channels = weight.shape.at(0), kh = weight.shape.at(2), kw = weight.shape.at(3);
+    Separated s = separate(weight.data.data(), int(channels), int(kh), int(kw));
+    if (s.pairs != d.hyper.at("true_rank"))
+        throw std::runtime_error("the windows come apart into " + std::to_string(s.pairs) + " pairs");
+    Tensors parameters = d.parameters;
+    parameters.erase("weight");
+    parameters["col.weight"] = {{channels * s.pairs, 1, kh, 1}, s.column};
+    parameters["row.weight"] = {{channels * s.pairs, 1, 1, kw}, s.row};
+    rowcol_step(d, kh, kw, s.pairs, parameters);
+    d.c.rounded = true;
+}
+
+// "bior2.2" is the word bior22.
+Text &wavelet_keys(Text &t, const Draft &d) {
+    std::string wavelet = d.hyper.value("wt_type", "db1");
+    wavelet.erase(std::remove(wavelet.begin(), wavelet.end(), '.'), wavelet.end());
+    t.key("k", d.hyper.at("kernel_size")).key("s", d.hyper.value("stride", 1)).key("lev", d.hyper.value("wt_levels", 1));
+    return t.word(wavelet).word("nobias", !d.parameters.count("base_conv.bias"));
+}
+
+void wtconv_recipe(Draft &d) {
+    Text t("wtconv");
+    add_step(d, wavelet_keys(sizes_of(t, d, "x"), d), d.parameters, {}, {{"y", "y"}});
+}
+
+void wtconv1d_recipe(Draft &d) {
+    Text t("wtconv1d");
+    t.key("n", d.extent("x", 0)).key("ci", d.extent("x", 1)).key("w", d.extent("x", 2));
+    add_step(d, wavelet_keys(t, d), d.parameters, {}, {{"y", "y"}});
+}
+
 // timm's padding: '' is (s - 1 + d (k - 1)) / 2 on every side, 'same' is TensorFlow's.
 void timm_window_keys(Text &t, json hyper) {
     if (!hyper.contains("padding") || !hyper["padding"].is_string()) return window_keys(t, hyper);
@@ -512,14 +557,14 @@ const Kind kKinds[] = {
     {"conv_transpose1d", "transposed", transposed_recipe},
     {"depthwise_separable", "depthwise_separable", separable_recipe},
     {"depthwise_separable_bn_relu", "depthwise_separable", separable_recipe},
-    {"rowcol_separable", "rowcol", nullptr},
-    {"rowcol_full2d", "rowcol", nullptr},
+    {"rowcol_separable", "rowcol", rowcol_recipe},
+    {"rowcol_full2d", "rowcol", rowcol_full_recipe},
     {"spd", "spd", spd_only_recipe},
     {"spd_conv", "spd", spd_conv_recipe},
     {"conv_spd", "spd", conv_spd_recipe},
     {"spd_block", "spd", spd_block_recipe},
-    {"wtconv2d", "wtconv", nullptr},
-    {"wtconv1d", "wtconv1d", nullptr},
+    {"wtconv2d", "wtconv", wtconv_recipe},
+    {"wtconv1d", "wtconv1d", wtconv1d_recipe},
     {"condconv", "condconv", condconv_recipe},
     {"condconv_routed", "condconv", condconv_routed_recipe},
     {"condconv_block", "condconv", condconv_block_recipe},
@@ -541,9 +586,10 @@ void apply_recipe(Draft &d) {
 }
 
 Tensor in_layout(const Tensor &t, hconv_layout layout) {
-    if (t.shape.size() != 4 || layout == HCONV_NCHW) return t;
-    int64_t n = t.shape[0], c = t.shape[1], pixels = t.shape[2] * t.shape[3];
-    Tensor out{{n, t.shape[2], t.shape[3], c}, std::vector<float>(t.data.size())};
+    if (t.shape.size() < 3 || layout == HCONV_NCHW) return t;
+    Tensor out{t.shape, std::vector<float>(t.data.size())};
+    std::rotate(out.shape.begin() + 1, out.shape.begin() + 2, out.shape.end());
+    int64_t n = t.shape[0], c = t.shape[1], pixels = t.data.empty() ? 0 : int64_t(t.data.size()) / (n * c);
     for (int64_t i = 0; i < n; ++i)
         for (int64_t k = 0; k < c; ++k)
             for (int64_t at = 0; at < pixels; ++at)

@@ -31,6 +31,7 @@ struct Case {
     std::string skip;   // why this build cannot run it
     Tensors inputs;     // values before the first step
     std::vector<Step> steps;
+    bool rounded = false; // a recipe computed parameters and rounded them
     Tensors outputs; // values expected after the last
 };
 

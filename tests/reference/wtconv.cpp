@@ -3,28 +3,42 @@
 //   ll = x;  each level: sub-bands S = transform(ll), T_i = scale_i conv(S, w_i), ll = low band of S
 //   r = 0;   from the last level: r = inverse transform(T_i, r added to its low band), cropped to the level's size
 //   y = act(bn(base_scale (conv(x, base_conv) + bias) + r) + residual)
-// A transform filters every second place, zeros around the map: S[i] = sum_t a[t] ll[2 i + t - (L/2 - 1)]; the inverse
-// spreads, y[2 i + t - (L/2 - 1)] += r[t] S[i]. Sub-band s filters columns with filter s % 2, rows with filter s / 2.
+// A transform filters every second place, zeros around the map: S_s[i, j] = sum_{u,v} F_s[u, v] ll[2 i + u - P, 2 j + v - P],
+// P = L/2 - 1; the inverse spreads, y[2 i + u - P, 2 j + v - P] += sum_s G_s[u, v] S_s[i, j]. F = wt_filter and G = iwt_filter
+// where they are given, else the wavelet's products: s % 2 down the columns, s / 2 along the rows.
 // Stride: wtconv keeps every s-th pixel; wtconv1d takes the mean of s.
 #include "families.h"
 #include "variants/wtconv.h"
 
 namespace hconv::reference {
 
-struct Wavelet {
-    int length = 0;
-    std::vector<double> analysis[2], synthesis[2];
+// One transform's filters, [channel][band][row][column]; in one dimension there are two bands, of one row.
+struct Filters {
+    int bands, rows, columns;
+    std::vector<double> v;
+
+    const double *of(int c, int band) const { return &v[(size_t(c) * bands + band) * rows * columns]; }
+    int before_rows() const { return rows == 1 ? 0 : rows / 2 - 1; }
+    int before_columns() const { return columns / 2 - 1; }
+    // Of a float kernel that filters rows, then columns: an axis has rounded taps, products, additions. The filters
+    // given are products, rounded once.
+    double ops() const { return (columns + 1) + (rows == 1 ? 0 : rows + 1) + 1; }
 };
 
-static Wavelet wavelet_of(const hconv_wavelet &w) {
-    Wavelet out;
-    out.length = w.length;
-    for (int band = 0; band < 2; ++band)
-        for (int t = 0; t < w.length; ++t) {
-            out.analysis[band].push_back(hconv_wavelet_tap(&w, HCONV_ANALYSIS, band, t));
-            out.synthesis[band].push_back(hconv_wavelet_tap(&w, HCONV_SYNTHESIS, band, t));
-        }
-    return out;
+static Filters filters_of(const Request &r, int which) {
+    hconv_wtconv t = hconv_wtconv_of(&r.p);
+    int length = t.wavelet->length;
+    const float *given = r.data(which == HCONV_ANALYSIS ? "wt_filter" : "iwt_filter");
+    Filters f{t.bands, t.lines ? 1 : length, length, {}};
+    for (int c = 0; c < r.p.ci; ++c)
+        for (int s = 0; s < f.bands; ++s)
+            for (int u = 0; u < f.rows; ++u)
+                for (int v = 0; v < f.columns; ++v) {
+                    double across = hconv_wavelet_tap(t.wavelet, which, t.lines ? s : s / 2, v);
+                    double down = t.lines ? 1 : hconv_wavelet_tap(t.wavelet, which, s % 2, u);
+                    f.v.push_back(given ? double(given[f.v.size()]) : down * across);
+                }
+    return f;
 }
 
 static Map empty_map(int n, int h, int w, int c, double ops) {
@@ -34,60 +48,41 @@ static Map empty_map(int n, int h, int w, int c, double ops) {
     return m;
 }
 
-// to += tap from, for all channels of one pixel.
-static void add_pixel(Map &to, size_t at, double tap, const Map &from, size_t source) {
-    for (int c = 0; c < to.c; ++c)
-        to.v[at + c] += tap * from.v[source + c], to.mag[at + c] += std::fabs(tap) * from.mag[source + c];
-}
-
-// Roundings of a sum of length products with rounded taps: the tap, the product, the additions.
-static double filter_ops(const Wavelet &wavelet) { return 1 + 1 + wavelet.length - 1; }
-
-// One filter at every second place, down the columns or across the rows.
-static Map analyse(const Map &x, const Wavelet &wavelet, int band, bool down) {
-    int h = down ? (x.h + 1) / 2 : x.h, w = down ? x.w : (x.w + 1) / 2, before = wavelet.length / 2 - 1;
-    Map y = empty_map(x.n, h, w, x.c, x.ops + filter_ops(wavelet));
-    for (int n = 0; n < y.n; ++n)
-        for (int i = 0; i < h; ++i)
-            for (int j = 0; j < w; ++j)
-                for (int t = 0; t < wavelet.length; ++t) {
-                    int row = down ? 2 * i + t - before : i, column = down ? j : 2 * j + t - before;
-                    if (row < 0 || row >= x.h || column < 0 || column >= x.w) continue;
-                    add_pixel(y, y.at(n, i, j, 0), wavelet.analysis[band][t], x, x.at(n, row, column, 0));
-                }
-    return y;
-}
-
-// Both bands spread again, to a map of h x w.
-static Map synthesise(const Map bands[2], const Wavelet &wavelet, bool down, int h, int w) {
-    int before = wavelet.length / 2 - 1;
-    Map y = empty_map(bands[0].n, h, w, bands[0].c, std::max(bands[0].ops, bands[1].ops) + filter_ops(wavelet));
-    for (int band = 0; band < 2; ++band)
-        for (int n = 0; n < y.n; ++n)
-            for (int i = 0; i < bands[band].h; ++i)
-                for (int j = 0; j < bands[band].w; ++j)
-                    for (int t = 0; t < wavelet.length; ++t) {
-                        int row = down ? 2 * i + t - before : i, column = down ? j : 2 * j + t - before;
-                        if (row < 0 || row >= h || column < 0 || column >= w) continue;
-                        add_pixel(y, y.at(n, row, column, 0), wavelet.synthesis[band][t], bands[band],
-                                  bands[band].at(n, i, j, 0));
+// Calls visit(place in big, place in small, tap) for every pair that the filter of a band joins: small's (i, j) and big's
+// (2 i + u - P, 2 j + v - P).
+template <class Visit> static void join(const Map &big, const Map &small, const Filters &f, int band, Visit visit) {
+    bool lines = f.rows == 1;
+    for (int n = 0; n < small.n; ++n)
+        for (int i = 0; i < small.h; ++i)
+            for (int j = 0; j < small.w; ++j)
+                for (int u = 0; u < f.rows; ++u)
+                    for (int v = 0; v < f.columns; ++v) {
+                        int row = lines ? i : 2 * i + u - f.before_rows(), column = 2 * j + v - f.before_columns();
+                        if (row < 0 || row >= big.h || column < 0 || column >= big.w) continue;
+                        for (int c = 0; c < big.c; ++c)
+                            visit(big.at(n, row, column, c), small.at(n, i, j, c), f.of(c, band)[u * f.columns + v]);
                     }
-    return y;
 }
 
-static std::vector<Map> transform(const Map &x, const Wavelet &wavelet, bool lines) {
-    Map across[2] = {analyse(x, wavelet, 0, false), analyse(x, wavelet, 1, false)};
-    if (lines) return {across[0], across[1]};
-    std::vector<Map> bands;
-    for (int s = 0; s < 4; ++s) bands.push_back(analyse(across[s / 2], wavelet, s % 2, true));
+static void add(Map &to, size_t at, double tap, const Map &from, size_t source) {
+    to.v[at] += tap * from.v[source], to.mag[at] += std::fabs(tap) * from.mag[source];
+}
+
+static std::vector<Map> transform(const Map &x, const Filters &f) {
+    int h = f.rows == 1 ? x.h : (x.h + 1) / 2, w = (x.w + 1) / 2;
+    std::vector<Map> bands(f.bands, empty_map(x.n, h, w, x.c, x.ops + f.ops()));
+    for (int s = 0; s < f.bands; ++s)
+        join(x, bands[s], f, s, [&](size_t big, size_t small, double tap) { add(bands[s], small, tap, x, big); });
     return bands;
 }
 
-static Map inverse(const std::vector<Map> &bands, const Wavelet &wavelet, int h, int w) {
-    if (bands.size() == 2) return synthesise(bands.data(), wavelet, false, h, w);
-    Map across[2];
-    for (int b = 0; b < 2; ++b) across[b] = synthesise(&bands[2 * b], wavelet, true, h, bands[0].w);
-    return synthesise(across, wavelet, false, h, w);
+static Map inverse(const std::vector<Map> &bands, const Filters &f, int h, int w) {
+    double ops = 0;
+    for (const Map &band : bands) ops = std::max(ops, band.ops);
+    Map y = empty_map(bands[0].n, h, w, bands[0].c, ops + f.ops());
+    for (int s = 0; s < f.bands; ++s)
+        join(y, bands[s], f, s, [&](size_t big, size_t small, double tap) { add(y, big, tap, bands[s], small); });
+    return y;
 }
 
 // Channel c's window is given[first + step c], times the scale of the same place and the norm's; one rounding.
@@ -126,17 +121,16 @@ static Map convolve(const Map &x, const Weights &windows, const Steps &steps, co
 }
 
 // What the levels from i on give back to the map x.
-static Map levels_from(const Request &r, int i, const Map &x, const Wavelet &wavelet, const Steps &steps, const Norm &norm) {
-    bool lines = r.p.variant == HCONV_VARIANT_wtconv1d;
-    std::vector<Map> bands = transform(x, wavelet, lines);
+static Map levels_from(const Request &r, int i, const Map &x, const Filters filters[2], const Steps &steps, const Norm &norm) {
+    std::vector<Map> bands = transform(x, filters[HCONV_ANALYSIS]);
     Map deeper;
-    if (i + 1 < r.p.extra[HCONV_LEVELS]) deeper = levels_from(r, i + 1, bands[0], wavelet, steps, norm);
+    if (i + 1 < r.p.extra[HCONV_LEVELS]) deeper = levels_from(r, i + 1, bands[0], filters, steps, norm);
     std::string number = std::to_string(i) + ".weight";
     for (size_t s = 0; s < bands.size(); ++s) {
         Weights windows = read_windows(r, "wavelet_convs." + number, "wavelet_scale." + number, int(s), int(bands.size()), norm);
         bands[s] = convolve(bands[s], windows, steps, s == 0 ? deeper : Map());
     }
-    return inverse(bands, wavelet, x.h, x.w);
+    return inverse(bands, filters[HCONV_SYNTHESIS], x.h, x.w);
 }
 
 std::vector<Output> families::wtconv(const Request &r) {
@@ -144,11 +138,11 @@ std::vector<Output> families::wtconv(const Request &r) {
     bool lines = p.variant == HCONV_VARIANT_wtconv1d;
     Map x = read_map(r, "x"), residual = read_map(r, "residual");
     Norm norm = read_norm(r, "bn", p.ci, p.flags & HCONV_NORM);
-    Wavelet wavelet = wavelet_of(*hconv_wtconv_of(&p).wavelet);
+    Filters filters[2] = {filters_of(r, HCONV_ANALYSIS), filters_of(r, HCONV_SYNTHESIS)};
     Steps steps = {1, 1, 1, 1, lines ? 0 : (p.kh - 1) / 2, (p.kw - 1) / 2};
     Weights base = read_windows(r, "base_conv.weight", "base_scale.weight", 0, 1, norm);
     const float *bias = r.data("base_conv.bias"), *scale = r.data("base_scale.weight");
-    Map back = levels_from(r, 0, x, wavelet, steps, norm);
+    Map back = levels_from(r, 0, x, filters, steps, norm);
     auto pixel = [&](int n, int c, int i, int j) {
         Sum sum;
         add_window(sum, x, base, steps, n, c, i, j);
