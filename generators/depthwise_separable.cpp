@@ -1,5 +1,5 @@
 // depthwise_separable.cpp - a window a channel, then a matrix product over the channels:
-// middle(cm,x,y,n) = act_mid(bias(cm) + sum_{kx,ky} depthwise(cm,ky,kx) in(cm / m, x sw + kx dw - pl, y sh + ky dh - pt, n))
+// middle(cm,x,y,n) = act_mid(bias(cm) + sum_{kx,ky} depthwise(cm,ky,kx) in(cm / m, x sw + kx dw - pl, y sh + ky dh - pt))
 // out(co,x,y,n) = act(bias(co) + sum_cm pointwise(co,cm) middle(cm,x,y,n) + residual)
 // SPDX-License-Identifier: MIT
 #include "generators/depthwise_separable.h"

@@ -1,6 +1,6 @@
 // transposed.cpp - transposed convolution gathered, one small convolution per phase of the output (y mod stride):
 // acc(co,xq,yq,px,py,n) = bias(co) + sum_{ci,tx,ty} weight(co,ci,uy,ux) in(G + ci, xq + shift(px) - tx step, ..., n),
-// out(co,x,y,n) = act(acc(co, (x + pl) / sw, (y + pt) / sh, (x + pl) % sw, (y + pt) % sh, n) + residual)
+// out(co,x,y,n) = act(acc(co, x / sw, y / sh, x % sw, y % sh, n) + residual)
 // with ux = first(px) + tx every: only the window's columns that meet an input column are ever looked at.
 // SPDX-License-Identifier: MIT
 #include "generators/transposed.h"
@@ -14,33 +14,30 @@ namespace hconv {
 
 using namespace Halide;
 
-PhaseAxis::PhaseAxis(int window, int stride, int dilation)
-    : window(window), stride(stride), dilation(dilation), common(std::gcd(stride, dilation)), every(stride / common),
-      step(dilation / common), inverse(0), taps((window + every - 1) / every) {
+PhaseAxis::PhaseAxis(int window, int stride, int dilation, int pad)
+    : window(window), stride(stride), dilation(dilation), pad(pad), common(std::gcd(stride, dilation)),
+      every(stride / common), step(dilation / common), inverse(0), taps((window + every - 1) / every) {
     while (int64_t(step) * inverse % every != 1 % every) ++inverse;
 }
 
 Expr PhaseAxis::first(const Expr &phase) const {
     if (every == 1) return 0;
-    if (inverse == 1 && common == 1) return phase;
-    return ((common == 1 ? phase : phase / common) * inverse) % every;
+    Expr uncut = phase + pad;
+    return inverse == 1 ? uncut / common % every : uncut / common % every * inverse % every;
 }
 
-Expr PhaseAxis::shift(const Expr &phase) const {
-    if (dilation == 1 || stride == 1) return 0;
-    return (phase - first(phase) * dilation) / stride;
-}
+Expr PhaseAxis::shift(const Expr &phase) const { return (phase + pad - first(phase) * dilation) / stride; }
 
 Expr PhaseAxis::exists(const Expr &phase, const Expr &t) const {
     if (window % every == 0 && common == 1) return Expr();
     Expr u = first(phase) + t * every;
-    return (common == 1 ? u : select(phase % common == 0, u, window)) < window;
+    return (common == 1 ? u : select((phase + pad) % common == 0, u, window)) < window;
 }
 
 class Transposed : public ConvGenerator<Transposed, TransposedStages> {
 public:
     void algorithm(const Problem &p, const Tensors &t, TransposedStages &s) {
-        const PhaseAxis ax(p.kw, p.stride_w, p.dilation_w), ay(p.kh, p.stride_h, p.dilation_h);
+        const PhaseAxis ax(p.kw, p.stride_w, p.dilation_w, p.pad_left), ay(p.kh, p.stride_h, p.dilation_h, p.pad_top);
         Expr w = t.extent("x", 'w'), h = t.extent("x", 'h');
         auto in = [&](const Expr &x, const Expr &y) { return t.input("x", s.ci, x, y, s.n); };
         s.padded(s.ci, s.ix, s.iy, s.n) = inside_or_zero(s.ix, s.iy, w, h, in);
@@ -55,8 +52,7 @@ public:
         s.acc(s.co, s.xq, s.yq, s.px, s.py, s.n) +=
             t.parameter("weight", {s.co, s.r.x, uy, ux}) * s.padded(ci, ix, iy, s.n);
 
-        Expr x = s.x + p.pad_left, y = s.y + p.pad_top;
-        Expr sum = s.acc(s.co, x / p.stride_w, y / p.stride_h, x % p.stride_w, y % p.stride_h, s.n);
+        Expr sum = s.acc(s.co, s.x / p.stride_w, s.y / p.stride_h, s.x % p.stride_w, s.y % p.stride_h, s.n);
         if (p.residual()) sum += t.input("residual", s.co, s.x, s.y, s.n);
         s.out(s.co, s.x, s.y, s.n) = activation(p, t, sum, s.co);
     }

@@ -8,14 +8,17 @@
 
 namespace hconv {
 
-// One axis. Row y + pad = q stride + phase of the uncut output reads, for t = 0, 1, ... while the window lasts,
+// One axis. Output row y = q stride + phase reads, for t = 0, 1, ... while the window lasts,
 //   input row q + shift(phase) - t step,  window row first(phase) + t every:
-// the rows u with u dilation = phase (mod stride). There are none where common does not divide the phase.
+// the window rows u with u dilation = phase + pad (mod stride). There are none where common does not divide
+// phase + pad.
 struct PhaseAxis {
-    PhaseAxis(int window, int stride, int dilation);
-    int window, stride, dilation;
-    int common, every, step, inverse;  // gcd(stride, dilation); stride / it; dilation / it; step inverse = 1 (mod every)
-    int taps;                          // the most that a phase has
+    PhaseAxis(int window, int stride, int dilation, int pad);
+    int window, stride, dilation, pad;
+    int common;       // gcd(stride, dilation)
+    int every, step;  // stride / common, dilation / common
+    int inverse;      // step inverse = 1 (mod every)
+    int taps;         // the most that a phase has
     Halide::Expr first(const Halide::Expr &phase) const;
     Halide::Expr shift(const Halide::Expr &phase) const;
     // Does tap t of the phase exist? Undefined where all do.
@@ -27,10 +30,10 @@ struct TransposedStages {
     Halide::Var co{"co"}, x{"x"}, y{"y"}, n{"n"};
     Halide::Var ci{"ci"}, ix{"ix"}, iy{"iy"};
     Halide::Var xq{"xq"}, yq{"yq"}, px{"px"}, py{"py"};
-    Halide::RDom r;                  // input channel within the group, taps of the column's phase, of the row's
+    Halide::RDom r;                 // input channel within the group, taps of the column's phase, of the row's
     Halide::Func padded{"padded"};  // (ci, ix, iy, n): the input with zeros around it, in the input's own coordinates
-    Halide::Func acc{"acc"};        // (co, xq, yq, px, py, n): one small convolution a phase; pure: bias; update 0: the sum
-    Halide::Func out{"out"};        // (co, x, y, n): the phases interleaved, the padding cut off
+    Halide::Func acc{"acc"};  // (co, xq, yq, px, py, n): one small convolution a phase; pure: bias; update 0: the sum
+    Halide::Func out{"out"};  // (co, x, y, n): the phases interleaved
     std::vector<Halide::Func> all() const { return {padded, acc, out}; }
     std::vector<Halide::Func> outputs() const { return {out}; }
     bool is_output(const Halide::Func &f) const { return f.name() == out.name(); }

@@ -34,7 +34,8 @@ static void tensors(const hconv_problem *p, hconv_tensor_list *list) {
     int64_t middle = middle_channels(p);
     list->count = 0;
     hconv_add_activation(list, HCONV_INPUT, "x", p, p->ci, p->h, p->w);
-    if (p->flags & HCONV_RESIDUAL) hconv_add_activation(list, HCONV_INPUT, "residual", p, p->co, hconv_oh(p), hconv_ow(p));
+    if (p->flags & HCONV_RESIDUAL)
+        hconv_add_activation(list, HCONV_INPUT, "residual", p, p->co, hconv_oh(p), hconv_ow(p));
     hconv_add_parameter(list, "depthwise_conv.weight", "", 4, middle, 1, p->kh, p->kw);
     if (!p->extra[HCONV_DW_NO_BIAS]) hconv_add_parameter(list, "depthwise_conv.bias", "", 1, middle, 0, 0, 0);
     if (p->extra[HCONV_MID_NORM]) hconv_add_norm(list, "mid_bn", middle);
@@ -57,13 +58,14 @@ static void kernel_tensors(const hconv_problem *p, hconv_tensor_list *list) {
     hconv_add_slope(list, p);
 }
 
-/* One of the two layers: weight and bias (NULL = 0) with the norm behind them (NULL = none) to dense[0] and dense[1]. */
-static void fold_layer(int64_t outputs, int64_t per_output, const float *weight, const float *bias, const float *const *norm,
-                       float *const *dense) {
+/* A layer's weight and bias (NULL = 0), with the norm behind them (NULL = none), to dense[0] and dense[1]. */
+static void fold_layer(int64_t outputs, int64_t per_output, const float *weight, const float *bias,
+                       const float *const *norm, float *const *dense) {
     for (int64_t o = 0; o < outputs; ++o) {
         double scale = 1, shift = 0;
         if (norm) hconv_norm_scale(norm, o, &scale, &shift);
-        for (int64_t i = o * per_output; i < (o + 1) * per_output; ++i) dense[0][i] = (float)(scale * (double)weight[i]);
+        for (int64_t i = o * per_output; i < (o + 1) * per_output; ++i)
+            dense[0][i] = (float)(scale * (double)weight[i]);
         dense[1][o] = (float)(shift + scale * (bias ? (double)bias[o] : 0.0));
     }
 }
@@ -98,9 +100,13 @@ static void receptive_field(const hconv_problem *p, int *height, int *width) {
     *width = p->dilation_w * (p->kw - 1) + 1;
 }
 
-static const hconv_alias aliases[] = {{"conv_dw.", "depthwise_conv."}, {"conv_pw.", "pointwise_conv."},
-                                      {"depthwise.", "depthwise_conv."}, {"pointwise.", "pointwise_conv."},
-                                      {"bn1.", "mid_bn."}, {"bn2.", "bn."}, {NULL, NULL}};
+static const hconv_alias aliases[] = {{"conv_dw.", "depthwise_conv."},
+                                      {"conv_pw.", "pointwise_conv."},
+                                      {"depthwise.", "depthwise_conv."},
+                                      {"pointwise.", "pointwise_conv."},
+                                      {"bn1.", "mid_bn."},
+                                      {"bn2.", "bn."},
+                                      {NULL, NULL}};
 
 static const hconv_key keys[] = {
     {"m", 1, {HCONV_FIELD(extra[HCONV_MULTIPLIER])}, 1, HCONV_SIZE_MOST},
@@ -127,4 +133,5 @@ static const hconv_word words[] = {
 };
 
 const hconv_family hconv_family_depthwise_separable = {
-    "depthwise_separable", complete, tensors, kernel_tensors, fold, multiply_adds, receptive_field, aliases, keys, words, NULL};
+    "depthwise_separable", complete, tensors, kernel_tensors, fold, multiply_adds,
+    receptive_field,       aliases,  keys,    words,          NULL};

@@ -1,5 +1,5 @@
-/* depthwise_separable.h - the own keys and words of depthwise-separable convolution; shared by its descriptor, its generator
- * and the data of trials.
+/* depthwise_separable.h - the own keys and words of depthwise-separable convolution; shared by its descriptor, its
+ * generator and the data of trials.
  * SPDX-License-Identifier: MIT */
 #ifndef HCONV_VARIANTS_DEPTHWISE_SEPARABLE_H
 #define HCONV_VARIANTS_DEPTHWISE_SEPARABLE_H

@@ -1,4 +1,4 @@
-/* transposed.c - transposed convolution: every input pixel adds its window, scaled, to the output (torch.nn.ConvTranspose2d).
+/* transposed.c - transposed convolution (torch.nn.ConvTranspose2d): every input pixel adds its window, scaled.
  * SPDX-License-Identifier: MIT
  * s[n,o,i sh + u dh - pt, j sw + v dw - pl] += x[n,c,i,j] W[c,o,u,v] for the channels c of o's group,
  * y = act(bn(s + b[o]) + residual),  oh = (h - 1) sh - pt - pb + dh (kh - 1) + oph + 1.
@@ -21,12 +21,12 @@ int32_t hconv_transposed_ow(const hconv_problem *p) {
     return p->w ? (int32_t)out_size(p->w, p->kw, p->stride_w, p->dilation_w, pads, p->out_pad_w) : 0;
 }
 
-static hconv_status check_output(const char *axis, int32_t in, int32_t window, int32_t stride, int32_t dilation, int64_t pads,
-                                 int32_t out_pad, char *why, size_t why_bytes) {
+static hconv_status check_output(const char *axis, int32_t in, int32_t window, int32_t stride, int32_t dilation,
+                                 int64_t pads, int32_t out_pad, char *why, size_t why_bytes) {
     int64_t size;
     if (out_pad >= stride && out_pad >= dilation) {
-        hconv_sentence(why, why_bytes, "op%s%d must be less than the stride s%s%d or the dilation d%s%d", axis, (int)out_pad,
-                       axis, (int)stride, axis, (int)dilation);
+        hconv_sentence(why, why_bytes, "op%s%d must be less than the stride s%s%d or the dilation d%s%d", axis,
+                       (int)out_pad, axis, (int)stride, axis, (int)dilation);
         return HCONV_INVALID_ARGUMENT;
     }
     if (in == HCONV_OPEN) return HCONV_OK;
@@ -37,8 +37,8 @@ static hconv_status check_output(const char *axis, int32_t in, int32_t window, i
         return HCONV_INVALID_ARGUMENT;
     }
     if (size > HCONV_SIZE_MOST) {
-        hconv_sentence(why, why_bytes, "%s%d at stride s%s%d gives %lld rows, more than %d", axis, (int)in, axis, (int)stride,
-                       (long long)size, HCONV_SIZE_MOST);
+        hconv_sentence(why, why_bytes, "%s%d at stride s%s%d gives %lld rows, more than %d", axis, (int)in, axis,
+                       (int)stride, (long long)size, HCONV_SIZE_MOST);
         return HCONV_INVALID_ARGUMENT;
     }
     return HCONV_OK;
@@ -47,11 +47,11 @@ static hconv_status check_output(const char *axis, int32_t in, int32_t window, i
 static hconv_status complete(hconv_problem *p, char *why, size_t why_bytes) {
     hconv_status status = hconv_complete_window(p, why, why_bytes);
     if (!status)
-        status = check_output("h", p->h, p->kh, p->stride_h, p->dilation_h, (int64_t)p->pad_top + p->pad_bottom, p->out_pad_h,
-                              why, why_bytes);
+        status = check_output("h", p->h, p->kh, p->stride_h, p->dilation_h, (int64_t)p->pad_top + p->pad_bottom,
+                              p->out_pad_h, why, why_bytes);
     if (!status)
-        status = check_output("w", p->w, p->kw, p->stride_w, p->dilation_w, (int64_t)p->pad_left + p->pad_right, p->out_pad_w,
-                              why, why_bytes);
+        status = check_output("w", p->w, p->kw, p->stride_w, p->dilation_w, (int64_t)p->pad_left + p->pad_right,
+                              p->out_pad_w, why, why_bytes);
     return status;
 }
 

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: MIT
 // z[n,c,i,j] = act_mid(bn_mid(bd[c] + sum_{u,v} D[c,u,v] x[n, floor(c/m), i sh + u dh - pt, j sw + v dw - pl]))
 // y[n,o,i,j] = act(bn(b[o] + sum_c P[o,c] z[n,c,i,j]) + residual)
-// The errors of the z enter the sum multiplied by |P|; an activation makes them relative to nothing, so they are added up
-// beside the sum's own.
+// The errors of the z enter the sum multiplied by |P|; behind an activation they are no multiple of |z|, so they are
+// added up beside the sum's own.
 #include "families.h"
 
 namespace hconv::reference {
@@ -77,4 +77,4 @@ std::vector<Output> families::depthwise_separable(const Request &r) {
     })};
 }
 
-} // namespace hconv::reference
+}  // namespace hconv::reference

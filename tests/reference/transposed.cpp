@@ -1,8 +1,8 @@
-// transposed.cpp - transposed convolution (torch.nn.ConvTranspose2d), looked at from the output: every row of the window is
-// asked whether some input row lands here through it.
+// transposed.cpp - transposed convolution (torch.nn.ConvTranspose2d), looked at from the output: every row of the window
+// is asked whether some input row lands here through it.
 // SPDX-License-Identifier: MIT
-// y[n,o,i,j] = act(bn(b[o] + sum_{c,u,v} W[c, o mod (co/g), u, v] x[n,c,a,b]) + residual)  over the channels c of o's group
-// and all (u, a), (v, b) with a sh + u dh - pt = i, b sw + v dw - pl = j.
+// y[n,o,i,j] = act(bn(b[o] + sum_{c,u,v} W[c, o mod (co/g), u, v] x[n,c,a,b]) + residual)
+// over the channels c of o's group and all (u, a), (v, b) with a sh + u dh - pt = i, b sw + v dw - pl = j.
 #include "families.h"
 
 namespace hconv::reference {
@@ -40,4 +40,4 @@ std::vector<Output> families::transposed(const Request &r) {
     })};
 }
 
-} // namespace hconv::reference
+}  // namespace hconv::reference

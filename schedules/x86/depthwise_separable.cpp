@@ -1,0 +1,93 @@
+// depthwise_separable.cpp - lanes = channels in both parts. A task is a band of output rows: its depthwise rows are
+// computed once, a vector of channels x dw_xs pixels in registers, and stay in cache while blocks of co_vecs vectors x
+// xs pixels of the matrix product read them.
+// SPDX-License-Identifier: MIT
+#include "generators/depthwise_separable.h"
+
+#include "runtime/variants/depthwise_separable.h"
+#include "schedules/schedule.h"
+#include "schedules/x86/idioms.h"
+
+namespace hconv {
+
+using namespace Halide;
+
+struct Rows : Schedule<DepthwiseSeparableStages> {
+    Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                // vectors of output channels in the block
+    Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // pixels in the block
+    Knob dw_xs{this, "dw_xs", 4, {1, 2, 3, 4, 6, 7, 8}};           // pixels of the depthwise block
+    Knob rows{this, "rows", 2, {1, 2, 4, 8}};                      // output rows a task
+
+    void defaults(const Problem &, const Machine &) override;
+    bool feasible(const Problem &, const Machine &) const override;
+    std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
+    void apply(DepthwiseSeparableStages &, const Problem &, const Target &) const override;
+};
+
+static int middle_channels(const Problem &p) { return p.ci * p.extra[HCONV_MULTIPLIER]; }
+
+// Lanes that the middle channels fill: the last vector moves inwards.
+static int middle_lanes(const Problem &p, const Machine &m) {
+    int lanes = m.lanes;
+    while (lanes > middle_channels(p)) lanes /= 2;
+    return lanes;
+}
+
+void Rows::defaults(const Problem &p, const Machine &m) {
+    int width = x86::size_or(p.ow(), 64);
+    x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), width, m);
+    co_vecs = tile.vectors, xs = x86::even_parts(width, tile.scalars);
+    dw_xs = x86::even_parts(width, 8);
+    double row_bytes = 4.0 * width * (middle_channels(p) + double(p.ci) * p.stride_w * p.stride_h);
+    rows = x86::even_parts(x86::size_or(p.oh(), 64), int(std::clamp(m.l2_bytes / 2 / row_bytes, 1.0, 8.0)));
+}
+
+bool Rows::feasible(const Problem &p, const Machine &m) const {
+    return !p.nchw() && rows >= 1 && co_vecs >= 1 && xs >= 1 && xs <= x86::size_or(p.ow(), 1000) && dw_xs >= 1 &&
+           dw_xs + 3 <= m.vector_registers && x86::fits_registers({co_vecs, xs}, m);
+}
+
+std::string Rows::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
+    std::string letters = t.letters, name = t.name;
+    std::string block = std::to_string(x86::vector_lanes(p.co, m) * co_vecs) + "o";
+    bool depthwise = name == "depthwise.bias" || name == "mid_slope";
+    return letters == "oi" ? "Oi" + block : letters == "o" && !depthwise ? "O" + block : "";
+}
+
+void Rows::apply(DepthwiseSeparableStages &s, const Problem &p, const Target &t) const {
+    const Machine m = Machine::of(t);
+    Var xo("xo"), xi("xi"), task("task"), yi("yi"), mo("mo"), lane("ml");
+    x86::ChannelBlocks co;
+    co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
+    x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
+    x86::split_channels(s.out, s.co, co, p);
+    x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
+    std::vector<int> widths = x86::widths_below(xs);
+    x86::specialize_widths(s.out, s.out.output_buffer().dim(1).extent(), p.ow(), widths,
+                           [&](Stage st, int width, TailStrategy tail) {
+                               st.split(s.x, xo, xi, width, tail).partition(xo, Partition::Never);
+                               st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n})
+                                   .vectorize(co.lane)
+                                   .unroll(co.unrolled)
+                                   .unroll(xi);
+                               x86::parallel_tasks(st, task, s.n, p.n);
+                           });
+    s.acc.bound_extent(s.co, co.size());
+    s.acc.compute_at(s.out, xo).vectorize(s.co, co.lanes).unroll(s.co).unroll(s.x);
+    s.acc.update().reorder({s.co, s.x, s.r}).vectorize(s.co, co.lanes).unroll(s.co).unroll(s.x);
+
+    const int lanes = middle_lanes(p, m);
+    s.middle.compute_at(s.out, task).split(s.cm, mo, lane, lanes, TailStrategy::ShiftInwards);
+    s.middle.split(s.x, xo, xi, int(dw_xs), TailStrategy::RoundUp)
+        .reorder({lane, xi, xo, s.y, mo, s.n})
+        .vectorize(lane)
+        .unroll(xi);
+    s.depthwise.compute_at(s.middle, xo).bound_extent(s.cm, lanes).vectorize(s.cm).unroll(s.x);
+    s.depthwise.update().reorder({s.cm, s.x, s.window.x, s.window.y}).vectorize(s.cm).unroll(s.x);
+    if (p.kw <= 7) s.depthwise.update().unroll(s.window.x);
+    x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
+}
+
+}  // namespace hconv
+
+HCONV_SCHEDULE(hconv::DepthwiseSeparableStages, "x86", rows, hconv::Rows)

@@ -1,0 +1,78 @@
+// transposed.cpp - transposed convolution, lanes = output channels: the phases of a band of output rows are small dense
+// convolutions, each computed as a block of co_vecs vectors x xs pixels that stays in registers for the whole sum, and
+// kept in a scratch of the band from which they are interleaved, one vector a pixel. Phases are loops outside the
+// block, so the window rows of a phase are a loop bound, not a test.
+// SPDX-License-Identifier: MIT
+#include "generators/transposed.h"
+
+#include "runtime/variants/transposed.h"
+#include "schedules/schedule.h"
+#include "schedules/x86/idioms.h"
+
+namespace hconv {
+
+using namespace Halide;
+
+struct Phases : Schedule<TransposedStages> {
+    Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                // vectors of output channels in the block
+    Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // pixels of a phase in the block
+    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // rows of each phase a task
+
+    void defaults(const Problem &, const Machine &) override;
+    bool feasible(const Problem &, const Machine &) const override;
+    std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
+    void apply(TransposedStages &, const Problem &, const Target &) const override;
+};
+
+// Rows of the output that a phase has; a stand-in where they are open.
+static int phase_size(int size, int stride) { return x86::ceil_div(x86::size_or(size, 64 * stride), stride); }
+
+void Phases::defaults(const Problem &p, const Machine &m) {
+    int lanes = x86::vector_lanes(p.co, m), columns = phase_size(hconv_transposed_ow(&p), p.stride_w);
+    x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, lanes), columns, m);
+    if (p.groups > 1) tile = {1, std::min(columns, 8)};
+    co_vecs = tile.vectors, xs = x86::even_parts(columns, tile.scalars);
+    double row_bytes = 4.0 * columns * p.stride_w * p.stride_h * lanes * tile.vectors;
+    int phase_rows = phase_size(hconv_transposed_oh(&p), p.stride_h);
+    rows = x86::even_parts(phase_rows, int(std::clamp(m.l2_bytes / 2 / row_bytes, 2.0, 8.0)));
+}
+
+// The outputs of a block read the same inputs, or, depthwise, each its own: no block may straddle two groups, nor,
+// depthwise, hang over the channels that exist.
+bool Phases::feasible(const Problem &p, const Machine &m) const {
+    int size = x86::vector_lanes(p.co, m) * co_vecs, per_group = p.co / p.groups;
+    bool whole = p.groups == 1 || per_group % size == 0 || (p.groups == p.co && p.ci == p.co && p.co % size == 0);
+    return whole && !p.nchw() && rows >= 1 && co_vecs >= 1 && xs >= 1 && x86::fits_registers({co_vecs, xs}, m);
+}
+
+std::string Phases::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
+    std::string block = std::to_string(x86::vector_lanes(p.co, m) * co_vecs) + "o", letters = t.letters;
+    return letters == "oihw" ? "Ohwi" + block : letters == "o" ? "O" + block : "";
+}
+
+void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const {
+    const Machine m = Machine::of(t);
+    const int oh = hconv_transposed_oh(&p);
+    Var xo("xo"), xi("xi"), task("task"), yi("yi"), lane("pl"), unrolled("pu");
+    x86::ChannelBlocks co;
+    co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
+    s.out.bound(s.co, 0, p.co);
+    if (p.n != HCONV_OPEN) s.out.bound(s.n, 0, p.n);
+    x86::split_channels(s.out, s.co, co, p);
+    x86::split_rows(s.out, s.y, task, yi, rows * p.stride_h, oh);
+    s.out.reorder({co.lane, co.unrolled, s.x, yi, co.block, task, s.n}).vectorize(co.lane).unroll(co.unrolled);
+    x86::parallel_tasks(s.out, task, s.n, p.n);
+
+    Func band = s.acc.in(s.out);
+    band.compute_at(s.out, co.block).bound_extent(s.co, co.size());
+    band.split(s.co, unrolled, lane, co.lanes).split(s.xq, xo, xi, int(xs), TailStrategy::RoundUp);
+    band.reorder({lane, unrolled, xi, xo, s.yq, s.px, s.py, s.n}).vectorize(lane).unroll(unrolled).unroll(xi);
+    band.reorder_storage(s.co, s.px, s.xq, s.py, s.yq, s.n);
+    s.acc.bound_extent(s.co, co.size());
+    x86::accumulate_in_registers(s.acc, band, xo, s.co, s.xq, s.r, co.lanes, 1);
+    x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
+}
+
+}  // namespace hconv
+
+HCONV_SCHEDULE(hconv::TransposedStages, "x86", phases, hconv::Phases)
