@@ -16,8 +16,10 @@ public:
     void algorithm(const Problem &p, const Tensors &t, Conv2dStages &s) {
         Expr w = t.extent("x", 'w'), h = t.extent("x", 'h');
         s.r = RDom(0, p.ci / p.groups, 0, p.kw, 0, p.kh, "r");
-        auto in = [&](const Expr &x, const Expr &y) { return t.input("x", s.ci, x, y, s.n); };
-        s.padded(s.ci, s.ix, s.iy, s.n) = p.has_padding() ? inside_or_zero(s.ix, s.iy, w, h, in) : in(s.ix, s.iy);
+        // Most coordinates are inside: loops over them can be parted there and run without the tests.
+        auto in = [&](const Expr &x, const Expr &y) { return likely(t.input("x", s.ci, x, y, s.n)); };
+        s.padded(s.ci, s.ix, s.iy, s.n) =
+            p.has_padding() ? inside_or_zero(likely(s.ix), likely(s.iy), w, h, in) : t.input("x", s.ci, s.ix, s.iy, s.n);
         Expr ci = group_start(s.co, p.ci, p.co, p.groups) + s.r.x;
         Expr ix = s.x * p.stride_w + s.r.y * p.dilation_w - pad_left(p, w);
         Expr iy = s.y * p.stride_h + s.r.z * p.dilation_h - pad_top(p, h);

@@ -31,20 +31,13 @@ static int lanes_of(const Problem &p, const Machine &m) {
     return lanes;
 }
 
-// Rows whose staged input stays in half the second cache; not fewer than the window re-stages with every task.
-static int rows_of(const Problem &p, const Machine &m) {
-    int width = x86::size_or(p.w, 128) + p.pad_left + p.pad_right;
-    int held = m.l2_bytes / 2 / (4 * width * p.ci) - (p.kh - 1) * p.dilation_h;
-    return x86::even_parts(x86::size_or(p.oh(), 64), std::clamp(held / p.stride_h, 4, 16));
-}
-
 void Direct::defaults(const Problem &given, const Machine &m) {
     const Problem p = given.as_map();
     int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
     x86::RegisterTile tile = x86::best_tile(vectors, x86::size_or(p.ow(), 1000), m);
     while (p.groups > 1 && vectors % tile.vectors) --tile.vectors;
     co_vecs = tile.vectors, xs = x86::even_parts(x86::size_or(p.ow(), 1000), tile.scalars);
-    rows = rows_of(p, m);
+    rows = x86::rows_of(p, m);
 }
 
 bool Direct::feasible(const Problem &given, const Machine &m) const {
@@ -56,8 +49,7 @@ bool Direct::feasible(const Problem &given, const Machine &m) const {
 }
 
 std::string Direct::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
-    std::string block = std::to_string(lanes_of(p, m) * co_vecs) + "o", letters = t.letters;
-    return letters == "oihw" ? "Ohwi" + block : letters == "o" ? "O" + block : "";
+    return x86::blocked_layout(t, lanes_of(p, m) * co_vecs);
 }
 
 void Direct::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
@@ -68,7 +60,8 @@ void Direct::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     x86::split_channels(s.out, s.co, co, p);
     x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
     std::vector<int> widths = x86::widths_below(xs);
-    x86::specialize_widths(s.out, s.out.output_buffer().dim(1).extent(), p.ow(), widths, [&](Stage st, int width, TailStrategy tail) {
+    const Expr ow = s.out.output_buffer().dim(1).extent();
+    x86::specialize_widths(s.out, ow, p.ow(), widths, [&](Stage st, int width, TailStrategy tail) {
         st.split(s.x, xo, xi, width, tail).never_partition_all();
         st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n}).vectorize(co.lane).unroll(co.unrolled).unroll(xi);
         x86::parallel_tasks(st, task, s.n, p.n);

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <string>
 #include <vector>
 
 namespace hconv::x86 {
@@ -45,13 +46,13 @@ inline bool fits_registers(const RegisterTile &t, const Machine &m) {
     return t.vectors * t.scalars + t.vectors + extra <= m.vector_registers;
 }
 
-// The tile that covers vectors x scalars in the least time. Per step of the sum two multiply-adds or two loads start a cycle,
-// and ten accumulators hide the latency; what hangs over the edge is computed in vain. Ties go to fewer vectors: they come
-// from farther away than the broadcasts.
-inline RegisterTile best_tile(int vectors, int scalars, const Machine &m) {
+// The tile, of `most_vectors` at most, that covers vectors x scalars in the least time. Per step of the sum two multiply-adds
+// or two loads start a cycle, and ten accumulators hide the latency; what hangs over the edge is computed in vain. Ties go to
+// fewer vectors: they come from farther away than the broadcasts.
+inline RegisterTile best_tile(int vectors, int scalars, const Machine &m, int most_vectors = 8) {
     RegisterTile best{1, 1};
     int64_t least = INT64_MAX;
-    for (RegisterTile t{1, 1}; t.vectors <= std::min(vectors, 8); ++t.vectors)
+    for (RegisterTile t{1, 1}; t.vectors <= std::min(vectors, most_vectors); ++t.vectors)
         for (t.scalars = 1; t.scalars <= scalars && fits_registers(t, m); ++t.scalars) {
             int step = std::max({t.vectors * t.scalars, t.vectors + t.scalars, 10}) + 1;
             int64_t time = int64_t(ceil_div(vectors, t.vectors)) * ceil_div(scalars, t.scalars) * step;
@@ -63,12 +64,25 @@ inline RegisterTile best_tile(int vectors, int scalars, const Machine &m) {
 // `extent` in equal parts of at most `most`: the size of a part.
 inline int even_parts(int extent, int most) { return ceil_div(extent, ceil_div(extent, std::max(1, most))); }
 
+// Output rows a task: their input stays in half the second cache; at least four, or every task stages the window's reach again.
+inline int rows_of(const Problem &p, const Machine &m) {
+    int64_t row = 4 * int64_t(size_or(p.w, 128) + p.pad_left + p.pad_right) * p.ci;
+    int held = int(m.l2_bytes / 2 / row) - (p.kh - 1) * p.dilation_h;
+    return even_parts(size_or(p.oh(), 64), std::clamp(held / p.stride_h, 4, 16));
+}
+
 // Tells Halide the sizes that the problem fixes, so that loops over them are constant.
 inline void bound_known_sizes(Func out, const Var &c, const Var &x, const Var &y, const Var &n, const Problem &p) {
     out.bound(c, 0, p.co);
     if (p.ow() != HCONV_OPEN) out.bound(x, 0, p.ow());
     if (p.oh() != HCONV_OPEN) out.bound(y, 0, p.oh());
     if (p.n != HCONV_OPEN) out.bound(n, 0, p.n);
+}
+
+// Parameters packed by blocks of output channels, in the order the sum reads them, padded to whole blocks.
+inline std::string blocked_layout(const hconv_tensor &t, int block) {
+    const std::string letters = t.letters, inside = std::to_string(block) + "o";
+    return letters == "oihw" ? "Ohwi" + inside : letters == "o" ? "O" + inside : "";
 }
 
 // c = (block * vectors + unrolled) * lanes + lane. The last block may hang over the channels that exist: packed parameters
@@ -105,28 +119,39 @@ inline std::vector<int> widths_below(int widest) {
     return widths;
 }
 
+// The widest tile, and its halves down to `least`.
+inline std::vector<int> halves(int widest, int least) {
+    std::vector<int> widths{widest};
+    while (widths.back() / 2 >= least) widths.push_back(widths.back() / 2);
+    return widths;
+}
+
 // Tiles of constant width along a dimension that is only known to hold at least one element. Every tile is whole: the last
-// one moves inwards, so a width is used where the extent holds it. Of `widths` (descending, from 2 on) an open extent takes the
-// smallest that covers it in as few tiles as the widest, else the widest it holds, else 1.
+// one moves inwards, so a width is used where the extent holds it. Of `widths` (descending, from 2 on) an open extent takes,
+// if `evenly`, the smallest that covers it in as few tiles as the widest; else the widest it holds; else 1.
 inline void specialize_widths(Func out, const Expr &extent, int fixed, const std::vector<int> &widths,
-                              const std::function<void(Stage, int, TailStrategy)> &schedule) {
+                              const std::function<void(Stage, int, TailStrategy)> &schedule, bool evenly = true) {
     if (fixed != HCONV_OPEN) {
         int w = std::min(widths.front(), fixed);
         return schedule(Stage(out), w, fixed % w ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
     }
     Expr tiles = (extent + widths.front() - 1) / widths.front(), even = (extent + tiles - 1) / tiles;
-    for (size_t i = widths.size(); i-- > 0;)
+    for (size_t i = evenly ? widths.size() : 0; i-- > 0;)
         schedule(out.specialize(even <= widths[i] && extent >= widths[i]), widths[i], TailStrategy::ShiftInwards);
     for (int w : widths) schedule(out.specialize(extent >= w), w, TailStrategy::ShiftInwards);
     schedule(Stage(out), 1, TailStrategy::RoundUp);
 }
 
 // The sum of a tile, in registers from the bias to the store: accumulators exist per tile (`at`), every loop over them is
-// unrolled, and the reduction runs outside, input channels innermost: weights stream in the order they are packed.
+// vectorised or unrolled, and the reduction runs outside, input channels innermost: weights stream in the order they are packed.
 inline void accumulate_in_registers(Func acc, Func out, const Var &at, const Var &vector, const Var &scalar,
                                     const Halide::RDom &r, int lanes, int unroll_channels) {
-    acc.compute_at(out, at).vectorize(vector, lanes).unroll(vector).unroll(scalar);
-    acc.update().reorder({vector, scalar, r.x, r.y, r.z}).vectorize(vector, lanes).unroll(vector).unroll(scalar);
+    acc.compute_at(out, at).reorder_storage(vector, scalar).reorder(vector, scalar).unroll(scalar);
+    acc.update().reorder({vector, scalar, r.x, r.y, r.z}).unroll(scalar);
+    for (Stage st : {Stage(acc), acc.update()}) {
+        if (lanes) st.vectorize(vector, lanes).unroll(vector);
+        else st.vectorize(vector);
+    }
     if (unroll_channels > 1) acc.update().unroll(r.x, unroll_channels);
 }
 
@@ -134,6 +159,13 @@ inline void accumulate_in_registers(Func acc, Func out, const Var &at, const Var
 inline void stage_rows(Func padded, Func out, const Var &task, const Var &ci, int channels, const Machine &m) {
     int lanes = vector_lanes(channels, m);
     padded.compute_at(out, task).vectorize(ci, lanes, channels >= lanes ? TailStrategy::ShiftInwards : TailStrategy::GuardWithIf);
+}
+
+// The same for planes: the rows of all channels that one output row reads lie together.
+inline void stage_planes(Func padded, Func out, const Var &task, const Var &ci, const Var &x, const Var &y, const Var &n,
+                         const Machine &m) {
+    padded.compute_at(out, task).reorder_storage(x, ci, y, n).reorder(x, ci, y, n);
+    padded.vectorize(x, m.lanes, TailStrategy::RoundUp);
 }
 
 }  // namespace hconv::x86

@@ -1,0 +1,72 @@
+// planar.cpp - direct convolution of planes (nchw), lanes = output pixels of a row: a block of x_vecs vectors of pixels x cos
+// outputs stays in registers for the whole sum. Inputs are loaded and results stored as they lie; weights are broadcast.
+// SPDX-License-Identifier: MIT
+#include "generators/conv2d.h"
+
+#include "schedules/schedule.h"
+#include "schedules/x86/idioms.h"
+
+namespace hconv {
+
+using namespace Halide;
+
+struct Planar : Schedule<Conv2dStages> {
+    Knob x_vecs{this, "x_vecs", 2, {1, 2, 3, 4}};                // vectors of pixels in the block
+    Knob cos{this, "cos", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // output channels in the block
+    Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                       // unroll of the channel sum
+    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                // output rows a task
+
+    void defaults(const Problem &, const Machine &) override;
+    bool feasible(const Problem &, const Machine &) const override;
+    int preference(const Problem &) const override { return 2; }
+    std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
+    void apply(Conv2dStages &, const Problem &, const Target &) const override;
+};
+
+// Whole vectors only: as many lanes as a row holds.
+static int lanes_of(const Problem &p, const Machine &m) {
+    int lanes = m.lanes;
+    while (lanes > x86::size_or(p.ow(), lanes)) lanes /= 2;
+    return lanes;
+}
+
+void Planar::defaults(const Problem &given, const Machine &m) {
+    const Problem p = given.as_map();
+    int lanes = lanes_of(p, m), per_group = p.co / p.groups, width = x86::size_or(p.ow(), 1024);
+    x86::RegisterTile tile = x86::best_tile(x86::ceil_div(width, lanes), per_group, m, std::min(width / lanes, 8));
+    x_vecs = tile.vectors, cos = x86::even_parts(per_group, tile.scalars);
+    rows = x86::rows_of(p, m);
+}
+
+bool Planar::feasible(const Problem &p, const Machine &m) const {
+    int lanes = lanes_of(p, m);
+    return p.nchw() && (p.groups > 1 || lanes == m.lanes) && x_vecs >= 1 && cos >= 1 && cos <= p.co / p.groups && ci_u >= 1 &&
+           (p.ci / p.groups) % ci_u == 0 && rows >= 1 && x_vecs * lanes <= x86::size_or(p.ow(), 1024) &&
+           x86::fits_registers({x_vecs, cos}, m);
+}
+
+std::string Planar::layout(const hconv_tensor &t, const Problem &, const Machine &) const {
+    return x86::blocked_layout(t, cos);
+}
+
+void Planar::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
+    const Machine m = Machine::of(t);
+    Var xo("xo"), xi("xi"), cb("cb"), cu("cu"), task("task"), yi("yi");
+    x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
+    s.out.split(s.co, cb, cu, int(cos), p.co % cos ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
+    x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
+    std::vector<int> widths = x86::halves(lanes_of(p, m) * x_vecs, 4);
+    const Expr ow = s.out.output_buffer().dim(1).extent();
+    x86::specialize_widths(s.out, ow, p.ow(), widths, [&](Stage st, int width, TailStrategy tail) {
+        st.split(s.x, xo, xi, width, tail).never_partition_all();
+        st.reorder({xi, cu, xo, yi, cb, task, s.n}).vectorize(xi).unroll(cu);
+        x86::parallel_tasks(st, task, s.n, p.n);
+    }, false);
+    s.acc.bound_extent(s.co, int(cos));
+    x86::accumulate_in_registers(s.acc, s.out, xo, s.x, s.co, s.r, 0, ci_u);
+    if (p.has_padding()) x86::stage_planes(s.padded, s.out, task, s.ci, s.ix, s.iy, s.n, m);
+}
+
+}  // namespace hconv
+
+HCONV_SCHEDULE(hconv::Conv2dStages, "x86", planar, hconv::Planar)
