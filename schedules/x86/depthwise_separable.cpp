@@ -43,7 +43,7 @@ void Rows::defaults(const Problem &p, const Machine &m) {
 }
 
 bool Rows::feasible(const Problem &p, const Machine &m) const {
-    return !p.nchw() && rows >= 1 && co_vecs >= 1 && xs >= 1 && xs <= x86::size_or(p.ow(), 1000) && dw_xs >= 1 &&
+    return rows >= 1 && co_vecs >= 1 && xs >= 1 && xs <= x86::size_or(p.ow(), 1000) && dw_xs >= 1 &&
            dw_xs + 3 <= m.vector_registers && x86::fits_registers({co_vecs, xs}, m);
 }
 
@@ -54,34 +54,49 @@ std::string Rows::layout(const hconv_tensor &t, const Problem &p, const Machine 
     return letters == "oi" ? "Oi" + block : letters == "o" && !depthwise ? "O" + block : "";
 }
 
+// Blocks of the product: straight to the output, or, for nchw, to a scratch of the task's rows that the output
+// transposes. Returns the Func whose tiles at `xo` the accumulators belong to.
+static Func product_blocks(DepthwiseSeparableStages &s, const Problem &p, const x86::ChannelBlocks &co, int xs,
+                           const Var &xo, const Var &yi, const Var &task, const Machine &m) {
+    Var xi("xi"), lane("pl"), unrolled("pu");
+    if (p.nchw()) {
+        s.out.split(s.co, co.block, co.unrolled, co.size(), TailStrategy::GuardWithIf);
+        s.out.reorder({s.x, co.unrolled, yi, co.block, task, s.n}).vectorize(s.x, m.lanes, TailStrategy::GuardWithIf);
+        s.out.never_partition_all();
+        x86::parallel_tasks(s.out, task, s.n, p.n);
+        Func scratch = s.acc.in(s.out);
+        scratch.compute_at(s.out, co.block).bound_extent(s.co, co.size());
+        scratch.split(s.co, unrolled, lane, co.lanes).split(s.x, xo, xi, xs, TailStrategy::RoundUp);
+        scratch.reorder({lane, unrolled, xi, xo, s.y, s.n}).vectorize(lane).unroll(unrolled).unroll(xi);
+        return scratch;
+    }
+    x86::split_channels(s.out, s.co, co, p);
+    const Expr ow = s.out.output_buffer().dim(1).extent();
+    x86::specialize_widths(s.out, ow, p.ow(), x86::widths_below(xs), [&](Stage st, int width, TailStrategy tail) {
+        st.split(s.x, xo, xi, width, tail).never_partition_all();
+        st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n});
+        st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
+        x86::parallel_tasks(st, task, s.n, p.n);
+    });
+    return s.out;
+}
+
 void Rows::apply(DepthwiseSeparableStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
     Var xo("xo"), xi("xi"), task("task"), yi("yi"), mo("mo"), lane("ml");
     x86::ChannelBlocks co;
     co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
-    x86::split_channels(s.out, s.co, co, p);
     x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
-    std::vector<int> widths = x86::widths_below(xs);
-    x86::specialize_widths(s.out, s.out.output_buffer().dim(1).extent(), p.ow(), widths,
-                           [&](Stage st, int width, TailStrategy tail) {
-                               st.split(s.x, xo, xi, width, tail).partition(xo, Partition::Never);
-                               st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n})
-                                   .vectorize(co.lane)
-                                   .unroll(co.unrolled)
-                                   .unroll(xi);
-                               x86::parallel_tasks(st, task, s.n, p.n);
-                           });
+    Func blocks = product_blocks(s, p, co, xs, xo, yi, task, m);
     s.acc.bound_extent(s.co, co.size());
-    s.acc.compute_at(s.out, xo).vectorize(s.co, co.lanes).unroll(s.co).unroll(s.x);
+    s.acc.compute_at(blocks, xo).vectorize(s.co, co.lanes).unroll(s.co).unroll(s.x);
     s.acc.update().reorder({s.co, s.x, s.r}).vectorize(s.co, co.lanes).unroll(s.co).unroll(s.x);
 
     const int lanes = middle_lanes(p, m);
     s.middle.compute_at(s.out, task).split(s.cm, mo, lane, lanes, TailStrategy::ShiftInwards);
-    s.middle.split(s.x, xo, xi, int(dw_xs), TailStrategy::RoundUp)
-        .reorder({lane, xi, xo, s.y, mo, s.n})
-        .vectorize(lane)
-        .unroll(xi);
+    s.middle.split(s.x, xo, xi, int(dw_xs), TailStrategy::RoundUp).reorder({lane, xi, xo, s.y, mo, s.n});
+    s.middle.vectorize(lane).unroll(xi).never_partition_all();
     s.depthwise.compute_at(s.middle, xo).bound_extent(s.cm, lanes).vectorize(s.cm).unroll(s.x);
     s.depthwise.update().reorder({s.cm, s.x, s.window.x, s.window.y}).vectorize(s.cm).unroll(s.x);
     if (p.kw <= 7) s.depthwise.update().unroll(s.window.x);

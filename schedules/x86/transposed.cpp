@@ -1,6 +1,6 @@
 // transposed.cpp - transposed convolution, lanes = output channels: the phases of a band of output rows are small dense
 // convolutions, each computed as a block of co_vecs vectors x xs pixels that stays in registers for the whole sum, and
-// kept in a scratch of the band from which they are interleaved, one vector a pixel. Phases are loops outside the
+// kept in a scratch of the band from which they are interleaved (and, for nchw, transposed). Phases are loops outside the
 // block, so the window rows of a phase are a loop bound, not a test.
 // SPDX-License-Identifier: MIT
 #include "generators/transposed.h"
@@ -37,12 +37,14 @@ void Phases::defaults(const Problem &p, const Machine &m) {
     rows = x86::even_parts(phase_rows, int(std::clamp(m.l2_bytes / 2 / row_bytes, 2.0, 8.0)));
 }
 
+static bool depthwise(const Problem &p) { return p.groups == p.ci && p.ci == p.co && p.co > 1; }
+
 // The outputs of a block read the same inputs, or, depthwise, each its own: no block may straddle two groups, nor,
 // depthwise, hang over the channels that exist.
 bool Phases::feasible(const Problem &p, const Machine &m) const {
     int size = x86::vector_lanes(p.co, m) * co_vecs, per_group = p.co / p.groups;
-    bool whole = p.groups == 1 || per_group % size == 0 || (p.groups == p.co && p.ci == p.co && p.co % size == 0);
-    return whole && !p.nchw() && rows >= 1 && co_vecs >= 1 && xs >= 1 && x86::fits_registers({co_vecs, xs}, m);
+    bool whole = p.groups == 1 || per_group % size == 0 || (depthwise(p) && p.co % size == 0);
+    return whole && rows >= 1 && co_vecs >= 1 && xs >= 1 && x86::fits_registers({co_vecs, xs}, m);
 }
 
 std::string Phases::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
@@ -58,9 +60,14 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
     co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
     s.out.bound(s.co, 0, p.co);
     if (p.n != HCONV_OPEN) s.out.bound(s.n, 0, p.n);
-    x86::split_channels(s.out, s.co, co, p);
     x86::split_rows(s.out, s.y, task, yi, rows * p.stride_h, oh);
-    s.out.reorder({co.lane, co.unrolled, s.x, yi, co.block, task, s.n}).vectorize(co.lane).unroll(co.unrolled);
+    if (p.nchw()) {
+        s.out.split(s.co, co.block, co.unrolled, co.size(), TailStrategy::GuardWithIf);
+        s.out.reorder({s.x, co.unrolled, yi, co.block, task, s.n}).vectorize(s.x, m.lanes, TailStrategy::GuardWithIf);
+    } else {
+        x86::split_channels(s.out, s.co, co, p);
+        s.out.reorder({co.lane, co.unrolled, s.x, yi, co.block, task, s.n}).vectorize(co.lane).unroll(co.unrolled);
+    }
     x86::parallel_tasks(s.out, task, s.n, p.n);
 
     Func band = s.acc.in(s.out);
@@ -70,7 +77,12 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
     band.reorder_storage(s.co, s.px, s.xq, s.py, s.yq, s.n);
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, band, xo, s.co, s.xq, s.r, co.lanes, 1);
-    x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
+    if (p.nchw() && !depthwise(p)) {
+        s.padded.compute_at(s.out, task).reorder(s.ix, s.ci, s.iy, s.n).reorder_storage(s.ix, s.ci, s.iy, s.n);
+        s.padded.vectorize(s.ix, m.lanes, TailStrategy::RoundUp);
+    } else {
+        x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
+    }
 }
 
 }  // namespace hconv
