@@ -1,7 +1,8 @@
 // spd.cpp - space to depth, SPD(x)(d C + c, x, y) = x(c, x b + dx, y b + dy) with d = dx b + dy, and a convolution:
 // spd:   out(co,x,y,n) = act(bias(co) + sum_{ci,kx,ky} weight(co,ci,ky,kx) * in(ci, X(kx), Y(ky), n) + residual) over a window
 //        of b kw x b kh: X(kx) = (x sw + (kx/b) dw - pl) b + kx%b. More groups sum over SPD's channels instead.
-// after: out(d co + o,x,y,n) = act(scale * acc(o,d,x,y,n) + shift + residual), acc = the convolution at (x b + dx, y b + dy)
+// after: out(d co + o,x,y,n) = act(scale * acc(d co + o,x,y,n) + shift + residual), acc = channel o of the convolution at
+//        (x b + dx, y b + dy)
 // SPDX-License-Identifier: MIT
 #include "generators/spd.h"
 
@@ -26,17 +27,13 @@ public:
         auto in = [&](const Expr &x, const Expr &y) { return t.input("x", s.ci, x, y, s.n); };
         s.padded(s.ci, s.ix, s.iy, s.n) = p.has_padding() ? inside_or_zero(s.ix, s.iy, w, h, in) : in(s.ix, s.iy);
         s.acc = Func("acc");
-        Expr sum;
-        if (p.extra[HCONV_ORDER] == HCONV_CONV_SPD) {
-            conv_spd(p, t, s);
-            sum = s.acc(s.co % p.co, s.co / p.co, s.x, s.y, s.n);
-            if (p.norm()) sum *= t.parameter("scale", {s.co});
-            sum += t.parameter("shift", {s.co});
-        } else {
-            if (p.groups == 1) spd_conv(p, t, s);
-            else spd_grouped(p, t, s);
-            sum = s.acc(s.co, s.x, s.y, s.n);
-        }
+        const bool after = p.extra[HCONV_ORDER] == HCONV_CONV_SPD;
+        if (after) conv_spd(p, t, s);
+        else if (p.groups == 1) spd_conv(p, t, s);
+        else spd_grouped(p, t, s);
+        Expr sum = s.acc(s.co, s.x, s.y, s.n);
+        if (after && p.norm()) sum *= t.parameter("scale", {s.co});
+        if (after) sum += t.parameter("shift", {s.co});
         if (p.residual()) sum += t.input("residual", s.co, s.x, s.y, s.n);
         s.out(s.co, s.x, s.y, s.n) = activation(p, t, sum, s.co % p.co);
     }
@@ -70,12 +67,12 @@ private:
     static void conv_spd(const Problem &p, const Tensors &t, SpdStages &s) {
         const int b = p.extra[HCONV_BLOCK];
         s.r = RDom(0, p.ci / p.groups, 0, p.kw, 0, p.kh, "r");
-        Expr ci = group_start(s.co, p.ci, p.co, p.groups) + s.r.x;
-        Expr ix = (s.x * b + s.block / b) * p.stride_w + s.r.y * p.dilation_w - p.pad_left;
-        Expr iy = (s.y * b + s.block % b) * p.stride_h + s.r.z * p.dilation_h - p.pad_top;
-        s.acc(s.co, s.block, s.x, s.y, s.n) = 0.0f;
-        s.acc(s.co, s.block, s.x, s.y, s.n) +=
-            t.parameter("weight", {s.co, s.r.x, s.r.z, s.r.y}) * s.padded(ci, ix, iy, s.n);
+        Expr o = s.co % p.co, block = s.co / p.co;
+        Expr ci = group_start(o, p.ci, p.co, p.groups) + s.r.x;
+        Expr ix = (s.x * b + block / b) * p.stride_w + s.r.y * p.dilation_w - p.pad_left;
+        Expr iy = (s.y * b + block % b) * p.stride_h + s.r.z * p.dilation_h - p.pad_top;
+        s.acc(s.co, s.x, s.y, s.n) = 0.0f;
+        s.acc(s.co, s.x, s.y, s.n) += t.parameter("weight", {o, s.r.x, s.r.z, s.r.y}) * s.padded(ci, ix, iy, s.n);
     }
 };
 

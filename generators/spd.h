@@ -10,12 +10,12 @@ namespace hconv {
 
 struct SpdStages {
     static constexpr const char *family = "spd";
-    Halide::Var co{"co"}, block{"block"}, x{"x"}, y{"y"}, n{"n"};
+    Halide::Var co{"co"}, x{"x"}, y{"y"}, n{"n"};
     Halide::Var ci{"ci"}, ix{"ix"}, iy{"iy"};
     // spd: input channel, kx, ky of the window that is b times as large (more groups: of the small one). after: as conv2d.
     Halide::RDom r;
     Halide::Func padded{"padded"};  // (ci, ix, iy, n): the input with zeros around it
-    Halide::Func acc;               // (co, x, y, n); after: (co, block, x, y, n), output channel block * co + o. only: none
+    Halide::Func acc;               // (co, x, y, n): co counts y's channels. only: none
     Halide::Func out{"out"};
     std::vector<Halide::Func> all() const {
         if (!acc.defined()) return {out};

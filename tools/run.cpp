@@ -93,6 +93,19 @@ Problem with_sizes_of(const Problem &open, const Shape &given) {
                              "); a size written n?, h? or w? is taken from the file");
 }
 
+// A parameter given in part (hconv_tensor's repeat) becomes whole; one with flattened rows (timm's experts) gets its shape.
+void make_whole(const hconv_tensor &t, Tensor &given) {
+    const size_t count = hconv_tensor_elements(&t), part = given.data.size();
+    const Shape want(t.extent, t.extent + t.rank);
+    if (t.role != HCONV_PARAMETER || part == 0) return;
+    if (t.repeat > 1 && given.shape.size() == 1 && part * size_t(t.repeat) == count) {
+        given.data.resize(count);
+        for (size_t i = part; i < count; ++i) given.data[i] = given.data[i - part];
+        given.shape = want;
+    }
+    if (given.shape.size() == 2 && given.shape[0] == want[0] && part == count) given.shape = want;
+}
+
 void check_shape(const Problem &p, const hconv_tensor &t, const Tensor &given, const std::string &file) {
     Shape want = shape_of(p, t), got = given.shape;
     if (p.variant == HCONV_VARIANT_linear && t.role == HCONV_INPUT && got.size() > 2) {
@@ -156,6 +169,7 @@ Named collect(const RunOptions &o, const Problem &p, const std::map<std::string,
         auto found = from.find(t.name);
         if (t.role == HCONV_OUTPUT || (t.optional && found == from.end())) continue;
         if (found != from.end()) {
+            make_whole(t, found->second);
             check_shape(p, t, found->second, t.role == HCONV_INPUT ? files.at(t.name) : o.parameters);
             all[t.name] = std::move(found->second);
         } else if (o.random && (t.role == HCONV_INPUT || o.parameters.empty())) {
