@@ -32,8 +32,8 @@ std::vector<const hconv_wavelet *> every_wavelet() {
     return all;
 }
 
-// sum_b sum_k r_b[m - 2k] a_b[n - 2k] = [m = n]. dmey is Meyer's wavelet cut off to 62 taps, which leaves 2e-5; the others'
-// taps are published to 1e-8 and better.
+// sum_b sum_k r_b[m - 2k] a_b[n - 2k] = [m = n]. PyWavelets' dmey is Meyer's wavelet cut off to 62 taps, which leaves
+// 2.2e-3 (as its own idwt(dwt(x)) does); the others' taps are published to 1e-8 and better.
 TEST(Wavelets, GiveTheSignalBack) {
     auto tap = [](const hconv_wavelet *w, int which, int band, int t) {
         return t < 0 || t >= w->length ? 0.0 : hconv_wavelet_tap(w, which, band, t);
@@ -45,7 +45,7 @@ TEST(Wavelets, GiveTheSignalBack) {
                 for (int b = 0; b < 2; ++b)
                     for (int k = -w->length; k <= w->length; ++k)
                         sum += tap(w, HCONV_SYNTHESIS, b, parity - 2 * k) * tap(w, HCONV_ANALYSIS, b, n - 2 * k);
-                EXPECT_NEAR(sum, n == parity, std::string(w->name) == "dmey" ? 1e-4 : 1e-8) << w->name << ", " << n;
+                EXPECT_NEAR(sum, n == parity, std::string(w->name) == "dmey" ? 2.3e-3 : 1e-8) << w->name << ", " << n;
             }
 }
 
