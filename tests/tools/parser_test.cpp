@@ -237,6 +237,11 @@ const struct { const char *given, *canonical; } canonical_names[] = {
     {"odconv_ci64_h8_co8_k3_ex4_hid16", "odconv_ci64_h8_co8_k3"},
     {"odconv_ci512_h8_co8_k3_ex2_hid32", "odconv_ci512_h8_co8_k3_ex2"},
     {"odconv_ci512_h8_co8_k3_hid16", "odconv_ci512_h8_co8_k3_hid16"},
+    {"transposed_ci3_h8_co4_k4_s2_oph1_opw1", "transposed_ci3_h8_co4_k4_s2_op1"},
+    {"transposed_ci3_h8_co4_k4_s2_opw1_oph0", "transposed_ci3_h8_co4_k4_s2_opw1"},
+    {"transposed_ci3_h8_co4_k1_d3_s2", "transposed_ci3_h8_co4_k1_s2"},
+    {"depthwise_separable_relu_ci3_h8_co4_k3_m1_mrelu6_dwnobias", "depthwise_separable_ci3_h8_co4_k3_dwnobias_mrelu6_relu"},
+    {"depthwise_separable_ci3_h8_co4_k4_same_m2", "depthwise_separable_ci3_h8_co4_k4_pt1_pb2_pl1_pr2_m2"},
 };
 
 TEST(Parser, OneProblemHasOneString) {
@@ -332,6 +337,14 @@ const struct { const char *text; std::vector<const char *> says; } mistakes[] = 
     {"odconv_ci8_h8_co8_kh3_kw5", {"kh3", "kw5"}},
     {"odconv_ci8_h8_co8_k3_nobias", {"'nobias'", "odconv"}},
     {"odconv_ci8_h8_co8_k3_ex0", {"ex", "0"}},
+    {"transposed_ci3_h4_co4_k3_s2_op2", {"oph2", "stride", "dilation"}},
+    {"transposed_ci3_h4_co4_k4_s2_op1_opw1", {"'opw'", "twice"}},
+    {"transposed_ci3_h1_co4_k3_p2", {"padding", "no output"}},
+    {"transposed_ci3_h4_co4_k3_g2", {"g2", "ci3", "co4"}},
+    {"transposed_ci3_h4_co4_k3_same", {"'same'", "transposed"}},
+    {"depthwise_separable_ci3_h8_co4_k3_nobias", {"'nobias'", "dwnobias", "pwnobias"}},
+    {"depthwise_separable_ci3_h8_co4_k3_mrelu_msilu", {"'msilu'"}},
+    {"depthwise_separable_ci100000_h8_co4_k3_m100000", {"m100000", "ci100000"}},
 };
 
 TEST(Parser, EveryMistakeIsNamed) {
