@@ -61,8 +61,8 @@ size_t hconv_tensor_elements(const hconv_tensor *t) {
 
 static int is(const hconv_problem *p, const char *variant) { return !strcmp(hconv_variant_of(p)->name, variant); }
 
-/* Terms of one output that a weight tensor [(experts,) outputs, inputs, rows, columns] feeds; transposed: [inputs, outputs,
- * rows, columns], and a phase has its share of the window. */
+/* Terms of one output that a weight tensor [(experts,) outputs, inputs, rows, columns] feeds; transposed: [inputs,
+ * outputs, rows, columns], and a phase has its share of the window. */
 static int64_t terms_of(const hconv_problem *p, const hconv_tensor *t) {
     int64_t terms = 1;
     if (p->variant == HCONV_VARIANT_transposed && t->rank == 4)
@@ -88,9 +88,16 @@ int hconv_fill_absent(const hconv_tensor *t, hconv_fill_kind kind, uint64_t seed
     return t->optional && kind == HCONV_FILL_RANDOM && seed % 2;
 }
 
-/* Nonzero weights an output may have: products are up to 16 in units that the norm's scale (1/2 .. 4), the means of
- * octave's pooling (1/16), odconv's three sigmoids (1/2 each) and its softmax (1/16) divide. depthwise_separable: 32 depthwise
- * products and a bias are up to 520, the norm between multiplies by 4 in units of 1/2, a slope by 2 in units of 1/4.
+/* Weights and biases of the last sum come in units of this: sums of whole numbers would mostly be cut off at 6. */
+static float grain_of(const hconv_problem *p, const char *name) {
+    int early = begins_with(name, "depthwise") || begins_with(name, "mid") || begins_with(name, "col.");
+    return p->activation == HCONV_RELU6 && !early ? 0.125f : 1;
+}
+
+/* Nonzero weights an output may have: products are up to 16 in units that the grain, the norm's scale (1/2 .. 4), the
+ * means of octave's pooling (1/16), odconv's three sigmoids (1/2 each) and its softmax (1/16) divide.
+ * depthwise_separable: 32 depthwise products and a bias are up to 520, the norm between multiplies by 4 in halves,
+ * a slope by 2 in units of 1/4.
  * condconv: every expert's routing multiplies by up to 4, or is in units of 1/2; dynamicconv: a softmax, 1/16. */
 static int64_t exact_budget(const hconv_problem *p, const hconv_tensor *t) {
     int64_t budget = 1 << 19;
@@ -100,6 +107,7 @@ static int64_t exact_budget(const hconv_problem *p, const hconv_tensor *t) {
         if (p->extra[HCONV_MID_NORM]) budget /= 8;
         if (p->mid_activation == HCONV_LEAKY || p->mid_activation == HCONV_PRELU) budget /= 8;
     }
+    if (p->activation == HCONV_RELU6) budget /= 8;
     if (p->flags & HCONV_NORM) budget /= 8;
     if (p->variant == HCONV_VARIANT_octave) budget /= 16;
     if (p->variant == HCONV_VARIANT_odconv) budget /= 128;
@@ -147,12 +155,14 @@ static float exact_value(const hconv_problem *p, const hconv_tensor *t, uint64_t
     if (!strcmp(name, "temperature")) return 2;
     if (ends_with(name, "slope")) return t->optional ? 0.25f : slopes[r % 4];
     if (is_layer(name) && ends_with(name, ".weight")) return 0;
-    if (ends_with(name, "kernel_fc.bias") || ends_with(name, ".fc2.bias")) return is_hot(p, seed, index) ? 0.0f : -2000.0f;
+    if (ends_with(name, "kernel_fc.bias") || ends_with(name, ".fc2.bias"))
+        return is_hot(p, seed, index) ? 0.0f : -2000.0f;
     if (is_layer(name)) return r % 2 ? 128.0f : 0.0f;
     if (is_cold(p, t, seed, index)) return 0;
-    if (t->rank > 1 && strcmp(name, "bias")) return whole(mix(r), 1, terms_of(p, t)) <= budget ? (float)whole(r, -4, 4) : 0.0f;
+    if (t->rank > 1 && strcmp(name, "bias"))
+        return whole(mix(r), 1, terms_of(p, t)) <= budget ? grain_of(p, name) * (float)whole(r, -4, 4) : 0.0f;
     if (strstr(name, "bn") && ends_with(name, ".weight")) return (float)((r & 1) + 1) * (r & 2 ? 1.0f : -1.0f);
-    return (float)whole(r, -8, 8);
+    return grain_of(p, name) * (float)whole(r, -8, 8);
 }
 
 /* The exponent e with 2^e nearest to 1 / sqrt(terms). */
@@ -162,7 +172,8 @@ static int spread_of(int64_t terms) {
     return e;
 }
 
-static float random_value(const hconv_problem *p, const hconv_tensor *t, uint64_t stream, uint64_t index, uint64_t row) {
+static float random_value(const hconv_problem *p, const hconv_tensor *t, uint64_t stream, uint64_t index,
+                          uint64_t row) {
     const char *name = t->name;
     int64_t value = noise(stream, index), terms = terms_of(p, t);
     uint64_t r = mix(stream ^ index);
