@@ -1,6 +1,7 @@
 // odconv.cpp - a kernel a sample, mixed by four attentions on the pooled input:
-// z = relu(fc gap(x) + b), ac, af, as = sigmoid of a layer of z, aw = softmax of one (an attention that is skipped is 1);
-// mixed(co,ci,kx,ky,n) = as(kx,ky,n) ac(ci,n) af(co,n) sum_e aw(e,n) weight(e,co,ci,ky,kx);  out = act(bias + mixed * in + residual)
+// z = relu(fc gap(x) + b), ac, af, as = sigmoid of a layer of z, aw = softmax of one (a skipped attention is 1);
+// mixed(co,ci,kx,ky,n) = as(kx,ky,n) ac(ci,n) af(co,n) sum_e aw(e,n) weight(e,co,ci,ky,kx)
+// out = act(bias + mixed * in + residual)
 // SPDX-License-Identifier: MIT
 #include "generators/odconv.h"
 

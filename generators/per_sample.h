@@ -50,7 +50,8 @@ private:
 };
 
 // sum_e routing(e) value(e).
-Halide::Expr mix(int experts, const std::function<Halide::Expr(int)> &routing, const std::function<Halide::Expr(int)> &value);
+Halide::Expr mix(int experts, const std::function<Halide::Expr(int)> &routing,
+                 const std::function<Halide::Expr(int)> &value);
 
 // padded, acc and out: activation(bias + mixed * x + residual).
 void convolve_by_mixed(const Problem &p, const Tensors &t, PerSampleStages &s, const Halide::Expr &bias);

@@ -1,8 +1,8 @@
 // spd.cpp - space to depth, SPD(x)(d C + c, x, y) = x(c, x b + dx, y b + dy) with d = dx b + dy, and a convolution:
-// spd:   out(co,x,y,n) = act(bias(co) + sum_{ci,kx,ky} weight(co,ci,ky,kx) * in(ci, X(kx), Y(ky), n) + residual) over a window
-//        of b kw x b kh: X(kx) = (x sw + (kx/b) dw - pl) b + kx%b. More groups sum over SPD's channels instead.
-// after: out(d co + o,x,y,n) = act(scale * acc(d co + o,x,y,n) + shift + residual), acc = channel o of the convolution at
-//        (x b + dx, y b + dy)
+// spd:   out(co,x,y,n) = act(bias(co) + sum_{ci,kx,ky} weight(co,ci,ky,kx) * in(ci, X(kx), Y(ky), n) + residual) over a
+//        window of b kw x b kh: X(kx) = (x sw + (kx/b) dw - pl) b + kx%b. More groups sum over SPD's channels instead.
+// after: out(d co + o,x,y,n) = act(scale * acc(d co + o,x,y,n) + shift + residual), acc = channel o of the convolution
+//        at (x b + dx, y b + dy)
 // SPDX-License-Identifier: MIT
 #include "generators/spd.h"
 

@@ -12,7 +12,8 @@ struct SpdStages {
     static constexpr const char *family = "spd";
     Halide::Var co{"co"}, x{"x"}, y{"y"}, n{"n"};
     Halide::Var ci{"ci"}, ix{"ix"}, iy{"iy"};
-    // spd: input channel, kx, ky of the window that is b times as large (more groups: of the small one). after: as conv2d.
+    // spd: input channel, kx, ky of the window that is b times as large (more groups: of the small one). after: as in
+    // conv2d.
     Halide::RDom r;
     Halide::Func padded{"padded"};  // (ci, ix, iy, n): the input with zeros around it
     Halide::Func acc;               // (co, x, y, n): co counts y's channels. only: none

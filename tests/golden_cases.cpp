@@ -449,10 +449,11 @@ void condconv_routed_recipe(Draft &d) {
     condconv_step(d, d.hyper, "", d.parameters, {{"x", "x"}, {"routing", "routing"}}, "y");
 }
 
-// CondConvResidual of timm: one routing, of the block's input, for three convolutions. The pooling before it is a depthwise
-// window as large as the map.
+// CondConvResidual of timm: one routing, of the block's input, for three convolutions. The pooling before it is a
+// depthwise window as large as the map.
 void condconv_block_recipe(Draft &d) {
-    const int64_t in = d.hyper.at("in_chs"), out = d.hyper.at("out_chs"), inner = in * d.hyper.at("exp_ratio").get<int64_t>();
+    const int64_t in = d.hyper.at("in_chs"), out = d.hyper.at("out_chs");
+    const int64_t inner = in * d.hyper.at("exp_ratio").get<int64_t>();
     const int64_t h = d.extent("x", 2), w = d.extent("x", 3), experts = d.hyper.at("num_experts");
     Text pool("depthwise"), routing("linear");
     sizes_of(pool, d, "x").key("kh", h).key("kw", w).word("nobias");
@@ -471,7 +472,8 @@ void condconv_block_recipe(Draft &d) {
         std::map<std::string, std::string> inputs = {{"x", from}, {"routing", "routing"}};
         bool residual = k == 3 && in == out;
         if (residual) inputs["residual"] = "x";
-        condconv_step(d, hyper, k < 3 ? "_bn_relu" : residual ? "_bn_res" : "_bn", parameters, inputs, k < 3 ? names[k - 1] : "y");
+        condconv_step(d, hyper, k < 3 ? "_bn_relu" : residual ? "_bn_res" : "_bn", parameters, inputs,
+                      k < 3 ? names[k - 1] : "y");
         from = names[k - 1];
     }
 }
@@ -507,7 +509,8 @@ void spd_conv_step(Draft &d, const std::string &prefix, bool after) {
 void spd_conv_recipe(Draft &d) { spd_conv_step(d, "conv.", false); }
 void conv_spd_recipe(Draft &d) { spd_conv_step(d, "0.", true); }
 
-// BottleNeck of resnet50_spd.py: 1 x 1, then 3 x 3 with SPD and a norm behind it, then 1 x 1; the shortcut has a stride.
+// BottleNeck of resnet50_spd.py: 1 x 1, then 3 x 3 with SPD and a norm behind it, then 1 x 1; the shortcut has a
+// stride.
 void spd_block_recipe(Draft &d) {
     if (d.hyper.at("stride") != 2) throw Skip("a block without SPD has no recipe");
     const int64_t inner = d.hyper.at("out_channels"), outer = 4 * inner;
@@ -516,16 +519,16 @@ void spd_block_recipe(Draft &d) {
         put(parameters, "bn.", below(d.parameters, norm + "."));
         return parameters;
     };
-    auto step = [&](Text t, const std::string &layer, const std::string &norm, std::map<std::string, std::string> inputs,
-                    const std::string &out) { add_step(d, t, with_norm(layer, norm), inputs, {{"y", out}}); };
+    auto step = [&](Text t, const std::string &layer, const std::string &norm,
+                    const std::map<std::string, std::string> &inputs, const std::string &out) { add_step(d, t, with_norm(layer, norm), inputs, {{"y", out}}); };
     const std::string f = "residual_function.";
     auto text = [&](const char *variant, const std::string &in, int64_t co) {
         Text t(variant);
         return sizes_of(t, d, in).key("co", co).word("nobias").word("bn");
     };
     step(text("pointwise", "x", inner).word("relu"), f + "0", f + "1", {{"x", "x"}}, "first");
-    step(text("spd", "first", inner).key("k", 3).key("p", 1).word("after").word("relu"), f + "3", f + "5", {{"x", "first"}},
-         "second");
+    step(text("spd", "first", inner).key("k", 3).key("p", 1).word("after").word("relu"), f + "3", f + "5",
+         {{"x", "first"}}, "second");
     step(text("pointwise", "x", outer).key("s", 2), "shortcut.0", "shortcut.1", {{"x", "x"}}, "shortcut");
     step(text("pointwise", "second", outer).word("res").word("relu"), f + "7", f + "8",
          {{"x", "second"}, {"residual", "shortcut"}}, "y");
@@ -670,7 +673,8 @@ static void drop_ones(const hconv_problem &p, Tensors &inputs) {
     hconv_tensor_list list;
     hconv_variant_of(&p)->family->tensors(&p, &list);
     for (int k = 0; k < list.count; ++k)
-        if (list.at[k].role == HCONV_INPUT && list.at[k].rank == 2) inputs[list.at[k].name].shape = logical_shape(list.at[k]);
+        if (list.at[k].role == HCONV_INPUT && list.at[k].rank == 2)
+            inputs[list.at[k].name].shape = logical_shape(list.at[k]);
 }
 
 Tensors run_case(const Case &c, const std::function<Tensors(const Step &, const Tensors &)> &run) {

@@ -93,7 +93,7 @@ Problem with_sizes_of(const Problem &open, const Shape &given) {
                              "); a size written n?, h? or w? is taken from the file");
 }
 
-// A parameter given in part (hconv_tensor's repeat) becomes whole; one with flattened rows (timm's experts) gets its shape.
+// A parameter given in part (hconv_tensor's repeat) becomes whole; flattened rows (timm's experts) get their shape.
 void make_whole(const hconv_tensor &t, Tensor &given) {
     const size_t count = hconv_tensor_elements(&t), part = given.data.size();
     const Shape want(t.extent, t.extent + t.rank);

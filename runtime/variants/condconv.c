@@ -5,13 +5,15 @@
  * condconv:    r = sigmoid(route.fc GAP(x)), or the input routing
  * dynamicconv: r = softmax(fc2 relu(fc1 GAP(x)) / T)
  * y_n = act(bn(conv(x_n, sum_k r[n,k] weight[k]) + sum_k r[n,k] bias[k]) + residual)
- * timm's weight [ex, co ci/g kh kw] is the same numbers in the same order. bn's scale folds into weight and bias, T into fc2. */
+ * timm's weight [ex, co ci/g kh kw] is the same numbers in the same order. bn's scale folds into weight and bias, T into
+ * fc2. */
 #include "condconv.h"
 
 #include "common.h"
 
 hconv_routing hconv_routing_of(const hconv_problem *p) {
-    if (p->variant == HCONV_VARIANT_condconv) return p->extra[HCONV_ROUTED] ? HCONV_ROUTING_INPUT : HCONV_ROUTING_SIGMOID;
+    if (p->variant == HCONV_VARIANT_condconv)
+        return p->extra[HCONV_ROUTED] ? HCONV_ROUTING_INPUT : HCONV_ROUTING_SIGMOID;
     return p->extra[HCONV_EX] > 1 ? HCONV_ROUTING_SOFTMAX : HCONV_ROUTING_ONE;
 }
 
@@ -40,7 +42,8 @@ static void tensors(const hconv_problem *p, hconv_tensor_list *list) {
         extent[0] = p->n, extent[1] = experts;
         hconv_tensor_add(list, HCONV_INPUT, "routing", "nc", 2, extent);
     }
-    if (p->flags & HCONV_RESIDUAL) hconv_add_activation(list, HCONV_INPUT, "residual", p, p->co, hconv_oh(p), hconv_ow(p));
+    if (p->flags & HCONV_RESIDUAL)
+        hconv_add_activation(list, HCONV_INPUT, "residual", p, p->co, hconv_oh(p), hconv_ow(p));
     add_experts(list, p, "", "");
     if (hconv_routing_of(p) == HCONV_ROUTING_SIGMOID) {
         hconv_add_parameter(list, "route.fc.weight", "", 2, experts, p->ci, 0, 0);

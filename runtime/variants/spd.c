@@ -1,5 +1,5 @@
-/* spd.c - SPD-Conv (Sunkara and Luo 2022, arXiv:2208.03641; LabSAINT/SPD-Conv): space to depth with a convolution behind
- * it, before it (after), or alone (only).
+/* spd.c - SPD-Conv (Sunkara and Luo 2022, arXiv:2208.03641; LabSAINT/SPD-Conv): space to depth with a convolution
+ * behind it, before it (after), or alone (only).
  * SPDX-License-Identifier: MIT
  * SPD(x)[n, (dx b + dy) C + c, i, j] = x[n, c, i b + dy, j b + dx]: the row offset dy runs fastest
  * spd:   y = act(bn(conv(SPD(x))) + residual), one convolution of stride b whose weights are re-ordered when packed:
@@ -34,8 +34,8 @@ void hconv_spd_output(const hconv_problem *p, int32_t *c, int32_t *h, int32_t *w
 
 static int divides(int32_t b, const char *what, int32_t h, int32_t w, char *why, size_t why_bytes) {
     if (h % b == 0 && w % b == 0) return 1;
-    hconv_sentence(why, why_bytes, "b%d must divide %s, which is %dx%d: the blocks of SPD have %d rows and columns", (int)b,
-                   what, (int)h, (int)w, (int)b);
+    hconv_sentence(why, why_bytes, "b%d must divide %s, which is %dx%d: the blocks of SPD have %d rows and columns",
+                   (int)b, what, (int)h, (int)w, (int)b);
     return 0;
 }
 
@@ -47,8 +47,8 @@ static hconv_status complete_alone(hconv_problem *p, char *why, size_t why_bytes
         return HCONV_INVALID_ARGUMENT;
     }
     if (p->activation || p->flags) {
-        hconv_sentence(why, why_bytes, "spd with the word only has no parameters: leave out nobias, bn, res, fast and the "
-                       "activation");
+        hconv_sentence(why, why_bytes, "spd with the word only has no parameters: leave out nobias, bn, res, fast and "
+                       "the activation");
         return HCONV_INVALID_ARGUMENT;
     }
     p->stride_h = p->stride_w = p->dilation_h = p->dilation_w = p->groups = 1;
@@ -68,10 +68,11 @@ static hconv_status complete(hconv_problem *p, char *why, size_t why_bytes) {
         return HCONV_INVALID_ARGUMENT;
     }
     if (order == HCONV_SPD_ONLY) return complete_alone(p, why, why_bytes);
-    if (order == HCONV_SPD_CONV && !divides(block, "the input", p->h, p->w, why, why_bytes)) return HCONV_INVALID_ARGUMENT;
+    if (order == HCONV_SPD_CONV && !divides(block, "the input", p->h, p->w, why, why_bytes))
+        return HCONV_INVALID_ARGUMENT;
     if (order == HCONV_SPD_CONV && p->groups && (p->ci * blocks_of(p) % p->groups || p->co % p->groups)) {
-        hconv_sentence(why, why_bytes, "g%d must divide co%d and the %d channels that SPD makes of ci%d", (int)p->groups,
-                       (int)p->co, (int)(p->ci * blocks_of(p)), (int)p->ci);
+        hconv_sentence(why, why_bytes, "g%d must divide co%d and the %d channels that SPD makes of ci%d",
+                       (int)p->groups, (int)p->co, (int)(p->ci * blocks_of(p)), (int)p->ci);
         return HCONV_INVALID_ARGUMENT;
     }
     inner = hconv_spd_inner(p);
@@ -144,7 +145,8 @@ static void reorder(const hconv_problem *p, const float *from, double scale, flo
         for (int64_t c = 0; c < p->ci; ++c)
             for (int64_t u = 0; u < p->kh; ++u)
                 for (int64_t v = 0; v < p->kw; ++v)
-                    to[(c * p->kh * b + u * b + block % b) * row + v * b + block / b] = (float)(scale * (double)*from++);
+                    to[(c * p->kh * b + u * b + block % b) * row + v * b + block / b] =
+                        (float)(scale * (double)*from++);
 }
 
 static void fold_spd_conv(const hconv_problem *p, const standard *s, float *weights, float *biases) {

@@ -1,5 +1,6 @@
-// per_sample.cpp - a kernel a sample, lanes = output channels: the head at root; the kernel of a block of outputs is mixed
-// where its sums are made, so it is read from cache, and a block of co_vecs vectors x xs pixels stays in registers.
+// per_sample.cpp - a kernel a sample, lanes = output channels: the head at root; the kernel of a block of outputs is
+// mixed where its sums are made, so it is read from cache, and a block of co_vecs vectors x xs pixels stays in
+// registers.
 // SPDX-License-Identifier: MIT
 #include "generators/condconv.h"
 #include "generators/odconv.h"

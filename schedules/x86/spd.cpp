@@ -1,5 +1,5 @@
-// spd.cpp - direct convolution of blocks, lanes = output channels: SPD and the convolution behind it are one convolution of
-// stride b with a window b times as large; after: each of the b^2 blocks of output channels is one of stride b of its own.
+// spd.cpp - direct convolution of blocks, lanes = output channels: SPD and the convolution behind it are one convolution
+// of stride b with a window b times as large; after: each of the b^2 blocks of output channels is one of stride b.
 // SPDX-License-Identifier: MIT
 #include "generators/spd.h"
 
@@ -38,7 +38,8 @@ struct DirectSpd : Schedule<SpdStages> {
         rows = x86::rows_of(p, m);
     }
 
-    // after: a block of outputs lies in one phase. spd: gaps between taps of b x b pixels fit no window with equal gaps.
+    // after: a block of outputs lies in one phase. spd: taps of b x b pixels with gaps between make no window with equal
+    // gaps.
     bool feasible(const Problem &given, const Machine &m) const override {
         const Problem p = as_conv(given);
         const bool fits = p.extra[HCONV_ORDER] != HCONV_SPD_ONLY && !p.nchw() && p.groups == 1 && co_vecs >= 1 &&

@@ -1,8 +1,8 @@
 // spd.cpp - space to depth and a convolution behind it, or before it (after), or none (only).
 // SPDX-License-Identifier: MIT
 // SPD(x)[n, (dx b + dy) C + c, i, j] = x[n, c, i b + dy, j b + dx]
-// spd: y = act(bn(conv(SPD(x))) + residual); after: y = act(bn(SPD(conv(x))) + residual), or the norm before SPD, told by
-// its size; only: y = SPD(x). Packed: the norm's scale in W and b; after: next to W, the bias in its shift.
+// spd: y = act(bn(conv(SPD(x))) + residual); after: y = act(bn(SPD(conv(x))) + residual), or the norm before SPD, told
+// by its size; only: y = SPD(x). Packed: the norm's scale in W and b; after: next to W, the bias in its shift.
 #include "families.h"
 
 namespace hconv::reference {
