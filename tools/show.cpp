@@ -96,7 +96,8 @@ int list_command(const std::string &what) {
         std::printf("schedules (generic fits every variant on every target):\n");
         for (const ScheduleListing &s : all_schedules()) {
             std::printf("  %-5s %-8s %s\n", s.folder.c_str(), s.stages.c_str(), s.name.c_str());
-            for (const Knob *k : s.make()->knobs) {
+            const auto schedule = s.make();
+            for (const Knob *k : schedule->knobs) {
                 std::printf("                   %s=%d  of", k->name, k->value);
                 for (int v : k->values) std::printf(" %d", v);
                 std::printf("\n");
