@@ -16,15 +16,19 @@ public:
     void algorithm(const Problem &p, const Tensors &t, Conv2dStages &s) {
         Expr w = t.extent("x", 'w'), h = t.extent("x", 'h');
         s.r = RDom(0, p.ci / p.groups, 0, p.kw, 0, p.kh, "r");
-        // Most coordinates are inside: loops over them can be parted there and run without the tests.
-        auto in = [&](const Expr &x, const Expr &y) { return likely(t.input("x", s.ci, x, y, s.n)); };
-        s.padded(s.ci, s.ix, s.iy, s.n) =
-            p.has_padding() ? inside_or_zero(likely(s.ix), likely(s.iy), w, h, in) : t.input("x", s.ci, s.ix, s.iy, s.n);
+        // Depthwise: channel c of padded is the one that output c reads, so that lanes of outputs read lanes of inputs.
+        const bool depthwise = p.groups > 1 && p.groups == p.ci;
         Expr ci = group_start(s.co, p.ci, p.co, p.groups) + s.r.x;
+        Expr channel = depthwise ? group_start(s.ci, p.ci, p.co, p.groups) : s.ci;
+        // Most coordinates are inside: loops over them can be parted there and run without the tests.
+        auto in = [&](const Expr &x, const Expr &y) { return likely(t.input("x", channel, x, y, s.n)); };
+        s.padded(s.ci, s.ix, s.iy, s.n) =
+            p.has_padding() ? inside_or_zero(likely(s.ix), likely(s.iy), w, h, in) : t.input("x", channel, s.ix, s.iy, s.n);
         Expr ix = s.x * p.stride_w + s.r.y * p.dilation_w - pad_left(p, w);
         Expr iy = s.y * p.stride_h + s.r.z * p.dilation_h - pad_top(p, h);
         s.acc(s.co, s.x, s.y, s.n) = t.parameter("bias", {s.co});
-        s.acc(s.co, s.x, s.y, s.n) += t.parameter("weight", {s.co, s.r.x, s.r.z, s.r.y}) * s.padded(ci, ix, iy, s.n);
+        s.acc(s.co, s.x, s.y, s.n) += t.parameter("weight", {s.co, s.r.x, s.r.z, s.r.y}) *
+                                          s.padded(depthwise ? s.co : ci, ix, iy, s.n);
         Expr sum = s.acc(s.co, s.x, s.y, s.n);
         if (p.residual()) sum += t.input("residual", s.co, s.x, s.y, s.n);
         s.out(s.co, s.x, s.y, s.n) = activation(p, t, sum, s.co);

@@ -13,7 +13,8 @@ struct Conv2dStages {
     Halide::Var co{"co"}, x{"x"}, y{"y"}, n{"n"};
     Halide::Var ci{"ci"}, ix{"ix"}, iy{"iy"};
     Halide::RDom r;                // r.x = input channel within the group, r.y = kx, r.z = ky
-    Halide::Func padded{"padded"};  // (ci, ix, iy, n): the input with zeros around it, in the input's own coordinates
+    // (ci, ix, iy, n): the input with zeros around it, in the input's own coordinates. Depthwise: (co, ...), one an output.
+    Halide::Func padded{"padded"};
     Halide::Func acc{"acc"};        // pure: bias; update 0: multiply-accumulate over r
     Halide::Func out{"out"};        // activation(acc + residual): the pipeline's output
     std::vector<Halide::Func> all() const { return {padded, acc, out}; }

@@ -33,6 +33,14 @@ inline int vector_lanes(int count, const Machine &m) {
     return lanes;
 }
 
+// Lanes of vectors that hold `count` things exactly or, the last one moved inwards, twice in part.
+inline int whole_lanes(int count, const Machine &m) {
+    if (count < 4) return count;
+    int lanes = m.lanes;
+    while (lanes > count) lanes /= 2;
+    return lanes;
+}
+
 // A block of vectors x scalars accumulators. One step of the sum loads `vectors` vectors, broadcasts `scalars` values and
 // multiplies every one by every other.
 struct RegisterTile {
@@ -64,12 +72,14 @@ inline RegisterTile best_tile(int vectors, int scalars, const Machine &m, int mo
 // `extent` in equal parts of at most `most`: the size of a part.
 inline int even_parts(int extent, int most) { return ceil_div(extent, ceil_div(extent, std::max(1, most))); }
 
-// Output rows a task: their input stays in half the second cache; at least four, or every task stages the window's reach again.
-inline int rows_of(const Problem &p, const Machine &m) {
-    int64_t row = 4 * int64_t(size_or(p.w, 128) + p.pad_left + p.pad_right) * p.ci;
+// Output rows a task: their input, of that many channels, stays in half the second cache; at least four, or every task stages
+// the window's reach again.
+inline int rows_of(const Problem &p, const Machine &m, int channels) {
+    int64_t row = 4 * int64_t(size_or(p.w, 128) + p.pad_left + p.pad_right) * channels;
     int held = int(m.l2_bytes / 2 / row) - (p.kh - 1) * p.dilation_h;
     return even_parts(size_or(p.oh(), 64), std::clamp(held / p.stride_h, 4, 16));
 }
+inline int rows_of(const Problem &p, const Machine &m) { return rows_of(p, m, p.ci); }
 
 // Tells Halide the sizes that the problem fixes, so that loops over them are constant.
 inline void bound_known_sizes(Func out, const Var &c, const Var &x, const Var &y, const Var &n, const Problem &p) {
@@ -155,10 +165,17 @@ inline void accumulate_in_registers(Func acc, Func out, const Var &at, const Var
     if (unroll_channels > 1) acc.update().unroll(r.x, unroll_channels);
 }
 
-// The input rows of a task, copied once with the zeros around them, so that the sum meets no border.
-inline void stage_rows(Func padded, Func out, const Var &task, const Var &ci, int channels, const Machine &m) {
-    int lanes = vector_lanes(channels, m);
-    padded.compute_at(out, task).vectorize(ci, lanes, channels >= lanes ? TailStrategy::ShiftInwards : TailStrategy::GuardWithIf);
+// The input rows of a task, copied once with the zeros around them, so that the sum meets no border. copies: how often every
+// channel is repeated, for depthwise convolution with several outputs a channel.
+inline void stage_rows(Func padded, Func out, const Var &task, const Var &ci, int channels, const Machine &m, int copies = 1) {
+    const int lanes = vector_lanes(channels, m);
+    const TailStrategy tail = channels >= lanes ? TailStrategy::ShiftInwards : TailStrategy::GuardWithIf;
+    padded.compute_at(out, task);
+    if (copies > 1) {
+        Var copy("copy");
+        padded.split(ci, ci, copy, copies, TailStrategy::RoundUp).reorder(copy, ci).unroll(copy);
+    }
+    padded.vectorize(ci, lanes, tail);
 }
 
 // The same for planes: the rows of all channels that one output row reads lie together.
