@@ -1,7 +1,7 @@
 /* trial.c - see trial.h. A region is a mapping with an inaccessible page on either side; a placement says where in it
  * the bytes lie: at its start or its end, flush or at a given distance from a multiple of 64.
  * SPDX-License-Identifier: MIT
- * What surrounds the bytes is a NaN of our own: read, it poisons the output; written, it is missed. */
+ * What surrounds the bytes is a NaN of our own: used, it shows up in an output; overwritten, it is missed. */
 #define _DEFAULT_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #include "trial.h"
@@ -23,7 +23,8 @@
 #define MAP_ANONYMOUS MAP_ANON
 #endif
 
-#define POISON 0x7fc0deadu
+#define UNWRITTEN 0x7fc0deadu /* what outputs hold before a run */
+#define AROUND 0x7fc0beefu    /* what is around every tensor, and in the workspace */
 #define LINE 64
 #define FLUSH (-1)
 #define MANY_THREADS 7
@@ -98,14 +99,13 @@ static void region_free(region *r) {
     r->map = NULL;
 }
 
-static int is_poison(const unsigned char *at) {
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return value == POISON;
+static void put(unsigned char *from, const unsigned char *to, uint32_t value) {
+    for (; from < to; from += sizeof value) memcpy(from, &value, sizeof value);
 }
 
+static int is(const unsigned char *at, uint32_t value) { return !memcmp(at, &value, sizeof value); }
+
 static void region_place(region *r, placement where) {
-    uint32_t poison = POISON;
     size_t gap = 0;
     if (where.at_end) {
         unsigned char *flush = r->room + r->room_bytes - r->bytes;
@@ -114,20 +114,20 @@ static void region_place(region *r, placement where) {
     } else {
         r->data = r->room + (where.alignment == FLUSH ? 0 : where.alignment);
     }
-    for (size_t i = 0; i < r->room_bytes; i += sizeof poison) memcpy(r->room + i, &poison, sizeof poison);
+    put(r->room, r->room + r->room_bytes, AROUND);
 }
 
 /* Is everything around the bytes as region_place left it? */
 static int surroundings_kept(const region *r) {
     for (const unsigned char *at = r->room; at < r->room + r->room_bytes; at += sizeof(uint32_t))
-        if ((at < r->data || at >= r->data + r->bytes) && !is_poison(at)) return 0;
+        if ((at < r->data || at >= r->data + r->bytes) && !is(at, AROUND)) return 0;
     return 1;
 }
 
-static int fully_written(const region *r) {
-    for (size_t i = 0; i < r->bytes; i += sizeof(uint32_t))
-        if (is_poison(r->data + i)) return 0;
-    return 1;
+static int holds(const region *r, uint32_t value) {
+    for (size_t i = 0; i < r->bytes; i += sizeof value)
+        if (is(r->data + i, value)) return 1;
+    return 0;
 }
 
 static int read_only(region *r, int on) {
@@ -239,6 +239,7 @@ static void place_all(bench *b, placement where) {
         if (is_parameter(b, i)) continue;
         region_place(r, where);
         if (i < b->input_count) memcpy(r->data, data_of(b, i), r->bytes);
+        else put(r->data, r->data + r->bytes, UNWRITTEN);
     }
     for (int i = 0; i < b->list.count + 2; ++i) {
         const region *r = i < b->list.count ? &b->tensor[i] : i == b->list.count ? &b->packed : &b->workspace;
@@ -280,8 +281,11 @@ static int check_memory(bench *b) {
         if (!surroundings_kept(r)) return failed(b->s, "%s: wrote outside %s", b->s->doing, r->name);
         if (i < b->input_count && memcmp(r->data, data_of(b, i), r->bytes))
             return failed(b->s, "%s: the input %s was changed", b->s->doing, r->name);
-        if (i >= first_output(b) && !fully_written(r))
+        if (i >= first_output(b) && holds(r, UNWRITTEN))
             return failed(b->s, "%s: not every element of %s was written", b->s->doing, r->name);
+        if (i >= first_output(b) && holds(r, AROUND))
+            return failed(b->s, "%s: %s was computed from bytes around a tensor, or from workspace never written",
+                          b->s->doing, r->name);
     }
     if (b->workspace.map && !surroundings_kept(&b->workspace))
         return failed(b->s, "%s: wrote outside %s", b->s->doing, b->workspace.name);
