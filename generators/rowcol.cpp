@@ -20,7 +20,8 @@ public:
         s.across = RDom(0, p.kw, 0, p.extra[HCONV_PAIRS], "across");
         auto in = [&](const Expr &y) { return t.input("x", s.c, s.x, y, s.n); };
         auto column = [&](const Expr &x) { return s.columns(s.c, x, s.y, s.across.y, s.n); };
-        Expr iy = s.y * p.stride_h + s.down.x - p.pad_top, ix = s.x * p.stride_w + s.across.x - p.pad_left;
+        Expr iy = s.y * p.stride_h + s.down.x - pad_top(p, h);
+        Expr ix = s.x * p.stride_w + s.across.x - pad_left(p, w);
         s.columns(s.c, s.x, s.y, s.e, s.n) = 0.0f;
         s.columns(s.c, s.x, s.y, s.e, s.n) += t.parameter("col.weight", {s.c, s.e, s.down.x}) *
                                               (p.has_padding() ? inside_or_zero(iy, h, in) : in(iy));
