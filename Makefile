@@ -7,8 +7,8 @@ demo: ## compile the face detector's layers, link them into a C program, find a 
 	@scripts/build.sh hconv && examples/face_detect/demo.sh
 test: ## build and run all tests (smoke lists)
 	@scripts/test.sh
-test-full: ## the same over the full problem lists
-	@HCONV_FULL=1 scripts/test.sh
+test-full: ## the same, then every kernel of the full problem lists
+	@scripts/test.sh && tests/full.sh
 goldens: ## run every case below HCONV_GOLDENS (default: tests/goldens) through the public API
 	@scripts/build.sh && tests/goldens.sh
 bench: ## measure the layers of real networks on this machine
