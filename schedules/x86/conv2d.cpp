@@ -1,6 +1,6 @@
 // conv2d.cpp - direct convolution, lanes = output channels: a block of co_vecs vectors x xs pixels stays in registers for the
 // whole sum. Loads per multiply-add = (co_vecs + xs) / (co_vecs xs): a squarish block; weights are packed by block of outputs
-// in the order the sum reads them.
+// in the order the sum reads them. With a 1 x 1 window it is a matrix product of pixels and channels.
 // SPDX-License-Identifier: MIT
 #include "generators/conv2d.h"
 
@@ -15,7 +15,7 @@ struct Direct : Schedule<Conv2dStages> {
     Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                  // vectors of output channels in the block
     Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};    // output pixels in the block
     Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                           // unroll of the channel sum
-    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                    // output rows a task
+    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                    // output rows a task; of one row, tiles
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
@@ -37,7 +37,8 @@ void Direct::defaults(const Problem &given, const Machine &m) {
     x86::RegisterTile tile = x86::best_tile(vectors, x86::size_or(p.ow(), 1000), m);
     while (p.groups > 1 && vectors % tile.vectors) --tile.vectors;
     co_vecs = tile.vectors, xs = x86::even_parts(x86::size_or(p.ow(), 1000), tile.scalars);
-    rows = x86::rows_of(p, m);
+    rows = p.oh() == 1 ? 8 : x86::rows_of(p, m);
+    ci_u = p.kh * p.kw == 1 && m.lanes == 16 && (p.ci / p.groups) % 4 == 0 ? 4 : 1;
 }
 
 bool Direct::feasible(const Problem &given, const Machine &m) const {
@@ -54,17 +55,19 @@ std::string Direct::layout(const hconv_tensor &t, const Problem &p, const Machin
 
 void Direct::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     Var xo("xo"), xi("xi"), task("task"), yi("yi");
+    const bool one_row = p.oh() == 1;
     x86::ChannelBlocks co;
     co.lanes = lanes_of(p, Machine::of(t)), co.vectors = co_vecs;
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
     x86::split_channels(s.out, s.co, co, p);
-    x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
+    if (!one_row) x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
     std::vector<int> widths = x86::widths_below(xs);
     const Expr ow = s.out.output_buffer().dim(1).extent();
     x86::specialize_widths(s.out, ow, p.ow(), widths, [&](Stage st, int width, TailStrategy tail) {
         st.split(s.x, xo, xi, width, tail).never_partition_all();
-        st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n}).vectorize(co.lane).unroll(co.unrolled).unroll(xi);
-        x86::parallel_tasks(st, task, s.n, p.n);
+        st.reorder({co.lane, co.unrolled, xi, xo, one_row ? s.y : yi, co.block}).vectorize(co.lane).unroll(co.unrolled).unroll(xi);
+        if (one_row) x86::parallel_along_row(st, xo, co.block, task, s.n, rows, p.n);
+        else x86::parallel_tasks(st, task, s.n, p.n);
     });
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, ci_u);

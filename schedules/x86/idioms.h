@@ -121,6 +121,12 @@ inline void parallel_tasks(Stage out, const Var &task, const Var &n, int images)
     out.parallel(task);
 }
 
+// A map of one row has its tasks along it: `tiles` tiles of one block of channels each.
+inline void parallel_along_row(Stage out, const Var &tile, const Var &block, const Var &task, const Var &n, int tiles, int images) {
+    out.split(tile, task, tile, tiles, TailStrategy::GuardWithIf).fuse(block, task, task);
+    parallel_tasks(out, task, n, images);
+}
+
 // The widest tile, and narrower ones for extents it covers badly.
 inline std::vector<int> widths_below(int widest) {
     std::vector<int> widths{widest};

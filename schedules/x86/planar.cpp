@@ -16,7 +16,7 @@ struct Planar : Schedule<Conv2dStages> {
     Knob cos{this, "cos", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // output channels in the block
     Knob ys{this, "ys", 1, {1, 2, 4}};                           // output rows in the block
     Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                       // unroll of the channel sum
-    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                // output rows a task
+    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                // output rows a task; of one row, tiles
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
@@ -38,7 +38,7 @@ void Planar::defaults(const Problem &given, const Machine &m) {
     x86::RegisterTile tile = x86::best_tile(x86::ceil_div(width, lanes), per_group, m, std::min(width / lanes, 8));
     x_vecs = tile.vectors, cos = x86::even_parts(per_group, tile.scalars);
     ys = std::clamp(p.oh(), 1, std::max(1, std::min(4, 10 / (x_vecs * cos))));
-    rows = x86::rows_of(p, m);
+    rows = p.oh() == 1 ? 8 : x86::rows_of(p, m);
 }
 
 bool Planar::feasible(const Problem &p, const Machine &m) const {
@@ -54,23 +54,25 @@ std::string Planar::layout(const hconv_tensor &t, const Problem &, const Machine
 
 void Planar::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
+    const bool one_row = p.oh() == 1;
     Var xo("xo"), xi("xi"), cb("cb"), cu("cu"), task("task"), yi("yi"), yu("yu");
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
     s.out.split(s.co, cb, cu, int(cos), p.co % cos ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
     Stage(s.out).split(s.y, yi, yu, int(ys), ys > 1 && p.oh() % ys ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
-    x86::split_rows(s.out, yi, task, yi, x86::ceil_div(rows, ys), p.oh() ? x86::ceil_div(p.oh(), ys) : HCONV_OPEN);
+    if (!one_row) x86::split_rows(s.out, yi, task, yi, x86::ceil_div(rows, ys), p.oh() ? x86::ceil_div(p.oh(), ys) : HCONV_OPEN);
     std::vector<int> widths = x86::halves(lanes_of(p, m) * x_vecs, 4);
     const Expr ow = s.out.output_buffer().dim(1).extent();
     x86::specialize_widths(s.out, ow, p.ow(), widths, [&](Stage st, int width, TailStrategy tail) {
         st.split(s.x, xo, xi, width, tail).never_partition_all();
-        st.reorder({xi, cu, yu, xo, yi, cb, task, s.n}).vectorize(xi).unroll(cu).unroll(yu);
-        x86::parallel_tasks(st, task, s.n, p.n);
+        st.reorder({xi, cu, yu, xo, yi, cb}).vectorize(xi).unroll(cu).unroll(yu);
+        if (one_row) x86::parallel_along_row(st, xo, cb, task, s.n, rows, p.n);
+        else x86::parallel_tasks(st, task, s.n, p.n);
     }, false);
     s.acc.bound_extent(s.co, int(cos));
     x86::accumulate_in_registers(s.acc, s.out, xo, s.x, s.co, s.r, 0, ci_u);
     s.acc.unroll(s.y).update().reorder({s.x, s.co, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y);
     if (ys > 1 && p.kh * p.kw * ys * x_vecs * cos <= 128) s.acc.update().unroll(s.r.y).unroll(s.r.z);
-    if (p.has_padding()) x86::stage_planes(s.padded, s.out, p.groups > 1 ? cb : task, s.ci, s.ix, s.iy, s.n, m);
+    if (p.has_padding()) x86::stage_planes(s.padded, s.out, p.groups > 1 && !one_row ? cb : task, s.ci, s.ix, s.iy, s.n, m);
 }
 
 }  // namespace hconv
