@@ -1,0 +1,159 @@
+"""What the compiler makes of problems: golden loop nests, instructions that prove vectorisation, text sizes, PTX that assembles.
+
+SPDX-License-Identifier: MIT
+usage: codegen_test.py HCONV [--update-golden]
+Loop nests are compared with loops/<target>__<problem>.txt; --update-golden writes them. Hot loop: the innermost loop of the
+assembly with the most multiply-adds.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+HCONV = sys.argv[1]
+UPDATE = "--update-golden" in sys.argv
+LOOPS = Path(__file__).resolve().parent / "loops"
+X86 = {"sse41": "xmm", "avx2": "ymm", "avx512": "zmm"}
+NESTS = [(problem, f"x86-64-linux/{level}") for level in X86 for problem in
+         ("conv2d_ci64_h56_co64_k3_p1_relu", "conv2d_ci3_h?_co16_k3_p1_nchw", "depthwise_ci96_h56_k3_p1", "pointwise_ci64_h56_co256",
+          "linear_n?_ci256_co128")]
+NESTS += [(problem, target) for target in ("arm-64-linux", "x86-64-linux/cuda80") for problem in
+          ("conv2d_ci64_h56_co64_k3_p1_relu", "octave_ci16_h14_co16_k3_p1_cil8_col8", "odconv_ci16_h14_co24_k3_p1")]
+
+
+def show(problem, target, view):
+    done = subprocess.run([HCONV, "show", problem, "--target", target, "--as", view], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise AssertionError(done.stderr)
+    return done.stdout
+
+
+def innermost_loops(assembly):
+    """Lines of every loop that holds no other: from a label to the jump back to it."""
+    lines = [line.split("#")[0].strip() for line in assembly.splitlines()]
+    lines = [line for line in lines if line and (not line.startswith(".") or line.startswith(".L"))]
+    label_at = {}
+    for number, line in enumerate(lines):
+        if line.endswith(":"):
+            label_at[line[:-1]] = number
+            continue
+        jump = re.match(r"(?:j[a-z]+|b\.[a-z]+|cbn?z\s+\w+,|b)\s+(\.L\w+)$", line)
+        start = label_at.get(jump.group(1)) if jump else None
+        if start is None:
+            continue
+        body = lines[start + 1:number + 1]
+        inner = [other for other in body[:-1] if re.match(r"(?:j[a-z]+|b\.[a-z]+|b)\s+\.L", other) and
+                 label_at.get(other.split()[-1], len(lines)) > start]
+        if not inner:
+            yield body
+
+
+MULTIPLY = re.compile(r"v?f?n?m(add|ul)\w*ps|fml[as]\s+v")
+
+
+def hot_loop(assembly):
+    return max(innermost_loops(assembly), key=lambda body: sum(bool(MULTIPLY.match(line)) for line in body), default=[])
+
+
+class LoopNests(unittest.TestCase):
+    def test_golden(self):
+        different = []
+        for problem, target in NESTS:
+            path = LOOPS / f"{target.replace('/', '_')}__{problem.replace('?', 'any')}.txt"
+            nest = show(problem, target, "loops")
+            self.assertIn("produce", nest)
+            if UPDATE:
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(nest)
+            elif not path.exists() or path.read_text() != nest:
+                different.append(f"{path.name}:\n{nest}")
+        self.assertFalse(different, "loop nests changed; if so intended: codegen_test.py HCONV --update-golden\n" + "\n".join(different))
+
+
+class HotLoops(unittest.TestCase):
+    """No scalar code, no calls and no stack traffic where the time goes."""
+
+    def check(self, problem, target, register, least):
+        loop = hot_loop(show(problem, target, "asm"))
+        text = f"{problem} {target}:\n  " + "\n  ".join(loop)
+        vector = [line for line in loop if MULTIPLY.match(line) and (register in line)]
+        self.assertGreaterEqual(len(vector), least, text)
+        self.assertFalse([line for line in loop if re.match(r"v?f?n?m(add|ul)\w*ss\b", line)], "scalar multiply in " + text)
+        self.assertFalse([line for line in loop if re.search(r"\(%r[sb]p", line) or "[sp" in line], "stack in " + text)
+        self.assertFalse([line for line in loop if line.startswith(("call", "bl\t", "bl "))], "call in " + text)
+
+    def test_x86(self):
+        for level, register in X86.items():
+            target = f"x86-64-linux/{level}"
+            for problem, least in (("conv2d_ci64_h56_co64_k3_p1_relu", 8), ("conv2d_ci64_h56_co64_k3_p1_relu_nchw", 8),
+                                   ("conv2d_ci64_h?_co64_k3_s2_p1", 8), ("dilated_ci32_h28_co32_k3_p2_d2", 8),
+                                   ("pointwise_ci64_h56_co256", 8), ("pointwise_ci64_h56_co256_nchw", 4), ("linear_n32_ci256_co128", 8),
+                                   ("depthwise_ci96_h56_k3_p1", 1), ("depthwise_ci96_h56_k3_p1_nchw", 1)):
+                with self.subTest(problem=problem, target=target):
+                    self.check(problem, target, register, least)
+
+    def test_arm(self):
+        for problem in ("conv2d_ci64_h56_co64_k3_p1_relu", "depthwise_ci96_h56_k3_p1"):
+            self.check(problem, "arm-64-linux", "v", 1)
+
+
+class Sizes(unittest.TestCase):
+    def test_text_of_a_3x3(self):
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([HCONV, "emit", "conv2d_ci64_h56_co64_k3_p1", "-o", f"{folder}/net", "--name", "net", "--no-verify"],
+                           check=True, capture_output=True)
+            listing = subprocess.run(["size", f"{folder}/net/libnet_kernels.a"], check=True, capture_output=True, text=True).stdout
+            for line in listing.splitlines()[1:]:
+                text, data, bss = map(int, line.split()[:3])
+                print(f"{line.split('__')[-1].split('.')[0]}: {text} bytes of text")
+                self.assertLess(text, 4096, line)
+                self.assertEqual(data + bss, 0, line)
+
+
+class Cuda(unittest.TestCase):
+    def test_ptx_assembles(self):
+        ptxas = shutil.which("ptxas", path=os.environ["PATH"] + ":/usr/local/cuda/bin")
+        for problem in ("conv2d_ci64_h56_co64_k3_p1_relu", "octave_ci16_h14_co16_k3_p1_cil8_col8", "odconv_ci16_h14_co24_k3_p1"):
+            ptx = show(problem, "x86-64-linux/cuda80", "ptx")
+            self.assertIn(".visible .entry", ptx)
+            self.assertIn(".target sm_80", ptx)
+            if not ptxas:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                Path(folder, "k.ptx").write_text(ptx)
+                for capability in ("sm_80", "sm_90"):
+                    subprocess.run([ptxas, f"-arch={capability}", f"{folder}/k.ptx", "-o", f"{folder}/k.cubin"], check=True)
+        if not ptxas:
+            self.skipTest("no ptxas: install the CUDA Toolkit to assemble the PTX")
+
+    def test_links_and_refuses(self):
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([HCONV, "emit", "conv2d_ci8_h8_co8_k3_p1", "--target", "x86-64-linux/cuda80", "-o", f"{folder}/net",
+                            "--name", "net"], check=True, capture_output=True)
+            text = Path(folder, "net", "USE.txt").read_text()
+            Path(folder, "use.c").write_text(text[text.index("#include"):])
+            subprocess.run(["cc", f"-I{folder}/net", f"{folder}/use.c", f"{folder}/net/libnet.a", "-lm", "-lpthread", "-o",
+                            f"{folder}/use"], check=True)
+            done = subprocess.run([f"{folder}/use"], capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("cannot launch CUDA kernels", done.stderr)
+
+
+class Arm(unittest.TestCase):
+    def test_runs_under_emulation(self):
+        qemu = shutil.which("qemu-aarch64")
+        if not qemu or not shutil.which("aarch64-linux-gnu-gcc"):
+            self.skipTest("no qemu-aarch64 or aarch64-linux-gnu-gcc: install qemu-user and gcc-aarch64-linux-gnu")
+        for problem in ("conv2d_ci5_h9_co10_k3_p1_relu", "octave_ci8_h?_co8_k3_p1_cil4_col4@h7w9", "odconv_ci8_h6_co8_k3_p1"):
+            done = subprocess.run([HCONV, "check", problem, "--target", "arm-64-linux", "--runner", qemu], capture_output=True, text=True,
+                                  check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertIn("1 passed, 0 failed", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], "-v"])
