@@ -116,7 +116,8 @@ private:
         return {[bands](Expr c, Expr x, Expr y, Expr n) { return bands(c, x, y, 0, n); }, w, h};
     }
 
-    static void convolve(const Problem &p, const Tensors &t, const hconv_wtconv &o, WtconvStages &s, int i, const Map &band) {
+    static void convolve(const Problem &p, const Tensors &t, const hconv_wtconv &o, WtconvStages &s, int i,
+                         const Map &band) {
         WtconvLevel &level = s.levels[size_t(i)];
         const int rows = o.lines ? 1 : p.kh;
         RDom r(0, p.kw, 0, rows, "r");

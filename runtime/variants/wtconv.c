@@ -1,7 +1,8 @@
-/* wtconv.c - WTConv (Finder et al. 2024, arXiv:2407.05848; names and shapes: BGU-CS-VIL/WTConv), in two dimensions and one.
+/* wtconv.c - WTConv (Finder et al. 2024, arXiv:2407.05848; names, shapes: BGU-CS-VIL/WTConv), in two dimensions and one.
  * SPDX-License-Identifier: MIT
- * ll_0 = x; S_i = WT(ll_i), ll_{i+1} = low band of S_i; T_i = wavelet_scale_i conv(S_i, wavelet_convs_i), i = 0 .. lev - 1
- * r_lev = 0; r_i = IWT(T_i + r_{i+1} in the low band), cropped; y = act(bn(base_scale (conv(x, base_conv) + bias) + r_0) + residual)
+ * ll_0 = x; i = 0 .. lev - 1: S_i = WT(ll_i), ll_{i+1} = low band of S_i, T_i = wavelet_scale_i conv(S_i, wavelet_convs_i)
+ * r_lev = 0; r_i = IWT(T_i + r_{i+1} in the low band), cropped
+ * y = act(bn(base_scale (conv(x, base_conv) + bias) + r_0) + residual)
  * all of it a channel at a time. Stride: wtconv keeps every s-th pixel, wtconv1d takes means of s pixels.
  * Everything is linear: scales and norm fold into the windows. */
 #include "wtconv.h"
@@ -42,7 +43,8 @@ double hconv_wtconv_filter(const hconv_problem *p, int which, int64_t i) {
     int column = (int)(i % length), row = (int)(i / length % length);
     if (t.lines) return hconv_wavelet_tap(t.wavelet, which, (int)(i / length % 2), column);
     i /= (int64_t)length * length;
-    return hconv_wavelet_tap(t.wavelet, which, (int)(i % 2), row) * hconv_wavelet_tap(t.wavelet, which, (int)(i / 2 % 2), column);
+    return hconv_wavelet_tap(t.wavelet, which, (int)(i % 2), row) *
+           hconv_wavelet_tap(t.wavelet, which, (int)(i / 2 % 2), column);
 }
 
 static hconv_status complete(hconv_problem *p, char *why, size_t why_bytes) {
@@ -55,8 +57,8 @@ static hconv_status complete(hconv_problem *p, char *why, size_t why_bytes) {
     if (!p->stride_w) p->stride_w = 1;
     if (!p->extra[HCONV_LEVELS]) p->extra[HCONV_LEVELS] = 1;
     if (p->kh != p->kw || p->stride_h != p->stride_w) {
-        hconv_sentence(why, why_bytes, "%s has one window size and one stride for all axes: say k and s, not kh, kw, sh, sw",
-                       hconv_variants[p->variant].name);
+        hconv_sentence(why, why_bytes, "%s has one window size and one stride for all axes: say k and s, not kh, kw, sh, "
+                       "sw", hconv_variants[p->variant].name);
         return HCONV_INVALID_ARGUMENT;
     }
     if (lines && p->w && p->w < p->stride_w) {
@@ -78,7 +80,8 @@ static void add_map(hconv_tensor_list *list, int role, const char *name, const h
 }
 
 /* [a, 1, window, window], or [a, 1, window] in one dimension. */
-static hconv_tensor *add_windows(hconv_tensor_list *list, const char *name, const hconv_wtconv *t, int64_t a, int32_t window) {
+static hconv_tensor *add_windows(hconv_tensor_list *list, const char *name, const hconv_wtconv *t, int64_t a,
+                                 int32_t window) {
     return hconv_add_parameter(list, name, "", t->lines ? 3 : 4, a, 1, window, window);
 }
 
@@ -136,7 +139,8 @@ static void fold(const hconv_problem *p, const float *const *given, float *const
     int64_t window = (int64_t)(t.lines ? 1 : p->kh) * p->kw;
     int has_bias = !(p->flags & HCONV_NO_BIAS);
     const float *weight = given[2], *bias = has_bias ? given[3] : NULL, *base_scale = given[3 + has_bias];
-    const float *const *windows = given + 4 + has_bias, *const *scales = windows + t.levels, *const *rest = scales + t.levels;
+    const float *const *windows = given + 4 + has_bias, *const *scales = windows + t.levels;
+    const float *const *rest = scales + t.levels;
     const float *const *norm = p->flags & HCONV_NORM ? rest : NULL;
     for (int64_t c = 0; c < p->ci; ++c) {
         double scale = 1, shift = 0, base;

@@ -3,9 +3,10 @@
 //   ll = x;  each level: sub-bands S = transform(ll), T_i = scale_i conv(S, w_i), ll = low band of S
 //   r = 0;   from the last level: r = inverse transform(T_i, r added to its low band), cropped to the level's size
 //   y = act(bn(base_scale (conv(x, base_conv) + bias) + r) + residual)
-// A transform filters every second place, zeros around the map: S_s[i, j] = sum_{u,v} F_s[u, v] ll[2 i + u - P, 2 j + v - P],
-// P = L/2 - 1; the inverse spreads, y[2 i + u - P, 2 j + v - P] += sum_s G_s[u, v] S_s[i, j]. F = wt_filter and G = iwt_filter
-// where they are given, else the wavelet's products: s % 2 down the columns, s / 2 along the rows.
+// A transform filters every second place, zeros around the map, P = L/2 - 1:
+//   S_s[i, j] = sum_{u,v} F_s[u, v] ll[2 i + u - P, 2 j + v - P]
+// The inverse spreads: y[2 i + u - P, 2 j + v - P] += sum_s G_s[u, v] S_s[i, j]. F = wt_filter and G = iwt_filter where
+// they are given, else the wavelet's products: s % 2 down the columns, s / 2 along the rows.
 // Stride: wtconv keeps every s-th pixel; wtconv1d takes the mean of s.
 #include "families.h"
 #include "variants/wtconv.h"
@@ -48,7 +49,7 @@ static Map empty_map(int n, int h, int w, int c, double ops) {
     return m;
 }
 
-// Calls visit(place in big, place in small, tap) for every pair that the filter of a band joins: small's (i, j) and big's
+// Calls visit(place in big, place in small, tap) for every pair that the filter of a band joins: small's (i, j), big's
 // (2 i + u - P, 2 j + v - P).
 template <class Visit> static void join(const Map &big, const Map &small, const Filters &f, int band, Visit visit) {
     bool lines = f.rows == 1;
@@ -121,13 +122,15 @@ static Map convolve(const Map &x, const Weights &windows, const Steps &steps, co
 }
 
 // What the levels from i on give back to the map x.
-static Map levels_from(const Request &r, int i, const Map &x, const Filters filters[2], const Steps &steps, const Norm &norm) {
+static Map levels_from(const Request &r, int i, const Map &x, const Filters filters[2], const Steps &steps,
+                       const Norm &norm) {
     std::vector<Map> bands = transform(x, filters[HCONV_ANALYSIS]);
     Map deeper;
     if (i + 1 < r.p.extra[HCONV_LEVELS]) deeper = levels_from(r, i + 1, bands[0], filters, steps, norm);
     std::string number = std::to_string(i) + ".weight";
     for (size_t s = 0; s < bands.size(); ++s) {
-        Weights windows = read_windows(r, "wavelet_convs." + number, "wavelet_scale." + number, int(s), int(bands.size()), norm);
+        Weights windows = read_windows(r, "wavelet_convs." + number, "wavelet_scale." + number, int(s),
+                                       int(bands.size()), norm);
         bands[s] = convolve(bands[s], windows, steps, s == 0 ? deeper : Map());
     }
     return inverse(bands, filters[HCONV_SYNTHESIS], x.h, x.w);
