@@ -23,18 +23,28 @@ struct Direct : Schedule<Conv2dStages> {
     void apply(Conv2dStages &, const Problem &, const Target &) const override;
 };
 
-// A vector must not straddle two groups: they read other inputs.
+// A vector must not straddle two groups, which read other inputs: of the divisors of a group's outputs the one that leaves
+// the fewest lanes of its registers empty.
 static int lanes_of(const Problem &p, const Machine &m) {
-    int per_group = p.co / p.groups, lanes = x86::vector_lanes(per_group, m);
-    if (p.groups > 1)
-        while (lanes > 1 && per_group % lanes) --lanes;
-    return lanes;
+    int per_group = p.co / p.groups, best = 1;
+    if (p.groups == 1) return x86::vector_lanes(per_group, m);
+    auto filled = [&](int lanes) { return double(lanes) / (x86::ceil_div(lanes, m.lanes) * m.lanes); };
+    for (int lanes = 2; lanes <= 16; ++lanes)
+        if (per_group % lanes == 0 && (filled(lanes) > filled(best) || (lanes <= m.lanes && filled(lanes) == filled(best))))
+            best = lanes;
+    return best;
+}
+
+// The registers, counted in vectors of that many lanes.
+static Machine in_vectors(Machine m, int lanes) {
+    m.vector_registers /= x86::ceil_div(lanes, m.lanes);
+    return m;
 }
 
 void Direct::defaults(const Problem &given, const Machine &m) {
     const Problem p = given.as_map();
-    int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
-    x86::RegisterTile tile = x86::best_tile(vectors, x86::size_or(p.ow(), 1000), m);
+    int lanes = lanes_of(p, m), vectors = x86::ceil_div(p.co / p.groups, lanes);
+    x86::RegisterTile tile = x86::best_tile(vectors, x86::size_or(p.ow(), 1000), in_vectors(m, lanes));
     while (p.groups > 1 && vectors % tile.vectors) --tile.vectors;
     co_vecs = tile.vectors, xs = x86::even_parts(x86::size_or(p.ow(), 1000), tile.scalars);
     rows = p.oh() == 1 ? 8 : x86::rows_of(p, m);
@@ -44,9 +54,9 @@ void Direct::defaults(const Problem &given, const Machine &m) {
 bool Direct::feasible(const Problem &given, const Machine &m) const {
     const Problem p = given.as_map();
     int lanes = lanes_of(p, m), per_group = p.co / p.groups;
-    bool whole_vectors = p.groups == 1 || (lanes >= std::min(4, per_group) && per_group % (lanes * co_vecs) == 0);
+    bool whole_vectors = p.groups == 1 || (lanes >= std::min(3, per_group) && per_group % (lanes * co_vecs) == 0);
     return whole_vectors && rows >= 1 && ci_u >= 1 && (p.ci / p.groups) % ci_u == 0 && co_vecs >= 1 && xs >= 1 &&
-           xs <= x86::size_or(p.ow(), 1000) && x86::fits_registers({co_vecs, xs}, m);
+           xs <= x86::size_or(p.ow(), 1000) && x86::fits_registers({co_vecs, xs}, in_vectors(m, lanes));
 }
 
 std::string Direct::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
