@@ -21,11 +21,12 @@ struct Depthwise : Schedule<Conv2dStages> {
     void apply(Conv2dStages &, const Problem &, const Target &) const override;
 
 private:
-    void unroll_window(Conv2dStages &, const Problem &) const;
+    void unroll_window(Conv2dStages &, const Problem &, const Machine &) const;
 };
 
 void Depthwise::defaults(const Problem &p, const Machine &m) {
-    xs = x86::even_parts(x86::size_or(p.ow(), 1000), m.vector_registers == 32 ? 14 : 8);
+    // With 16 registers the border's masks and the row's loads want them too: 4 pixels keep every sum in one.
+    xs = x86::even_parts(x86::size_or(p.ow(), 1000), m.vector_registers == 32 ? 14 : 4);
     staged = p.kh * p.kw > 36;
     rows = x86::rows_of(p, m, staged ? x86::whole_lanes(p.co, m) : p.ci);
 }
@@ -36,7 +37,7 @@ bool Depthwise::feasible(const Problem &p, const Machine &m) const {
 }
 
 // The taps of a row share loads. A whole window is unrolled while its code stays small.
-void Depthwise::unroll_window(Conv2dStages &s, const Problem &p) const {
+void Depthwise::unroll_window(Conv2dStages &s, const Problem &p, const Machine &m) const {
     int row = p.kw * xs, window = row * p.kh;
     if (row <= 128) s.acc.update().unroll(s.r.y);
     if (window <= 256) s.acc.update().unroll(s.r.z);
@@ -52,15 +53,15 @@ void Depthwise::apply(Conv2dStages &s, const Problem &p, const Target &t) const 
     x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
     const Expr ow = s.out.output_buffer().dim(1).extent();
     x86::specialize_widths(s.out, ow, p.ow(), x86::widths_below(xs), [&](Stage st, int width, TailStrategy tail) {
-        st.split(s.x, xo, xi, width, tail).never_partition_all();
+        st.split(s.x, xo, xi, width, tail);
         if (staged) st.reorder({cl, xi, xo, yi, cb, task, s.n});
         else st.reorder({cl, xi, cb, xo, yi, task, s.n});
         st.vectorize(cl).unroll(xi);
         x86::parallel_tasks(st, task, s.n, p.n);
     }, false);
     x86::accumulate_in_registers(s.acc, s.out, staged ? xo : cb, s.co, s.x, s.r, lanes, 1);
-    s.acc.update().never_partition_all();
-    unroll_window(s, p);
+
+    unroll_window(s, p, m);
     const int copies = p.groups == p.ci ? p.co / p.ci : 1;
     if (copies > 1) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m, copies);
     else if (staged) x86::stage_rows(s.padded, s.out, cb, s.ci, lanes * (p.ci / p.groups), m);
