@@ -21,13 +21,13 @@ struct Depthwise : Schedule<Conv2dStages> {
     void apply(Conv2dStages &, const Problem &, const Target &) const override;
 
 private:
-    void unroll_window(Conv2dStages &, const Problem &, const Machine &) const;
+    void unroll_window(Conv2dStages &, const Problem &) const;
 };
 
 void Depthwise::defaults(const Problem &p, const Machine &m) {
-    // With 16 registers the border's masks and the row's loads want them too: 4 pixels keep every sum in one.
-    xs = x86::even_parts(x86::size_or(p.ow(), 1000), m.vector_registers == 32 ? 14 : 4);
     staged = p.kh * p.kw > 36;
+    // SSE multiplies into a register of its own, and loads what it adds.
+    xs = x86::even_parts(x86::size_or(p.ow(), 1000), m.lanes == 4 ? 4 : staged && m.lanes == 16 ? 14 : 8);
     rows = x86::rows_of(p, m, staged ? x86::whole_lanes(p.co, m) : p.ci);
 }
 
@@ -37,10 +37,10 @@ bool Depthwise::feasible(const Problem &p, const Machine &m) const {
 }
 
 // The taps of a row share loads. A whole window is unrolled while its code stays small.
-void Depthwise::unroll_window(Conv2dStages &s, const Problem &p, const Machine &m) const {
+void Depthwise::unroll_window(Conv2dStages &s, const Problem &p) const {
     int row = p.kw * xs, window = row * p.kh;
     if (row <= 128) s.acc.update().unroll(s.r.y);
-    if (window <= 256) s.acc.update().unroll(s.r.z);
+    if (!staged && window <= 256) s.acc.update().unroll(s.r.z);
     if (p.ci / p.groups <= 4) s.acc.update().unroll(s.r.x);
 }
 
@@ -60,8 +60,7 @@ void Depthwise::apply(Conv2dStages &s, const Problem &p, const Target &t) const 
         x86::parallel_tasks(st, task, s.n, p.n);
     }, false);
     x86::accumulate_in_registers(s.acc, s.out, staged ? xo : cb, s.co, s.x, s.r, lanes, 1);
-
-    unroll_window(s, p, m);
+    unroll_window(s, p);
     const int copies = p.groups == p.ci ? p.co / p.ci : 1;
     if (copies > 1) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m, copies);
     else if (staged) x86::stage_rows(s.padded, s.out, cb, s.ci, lanes * (p.ci / p.groups), m);
