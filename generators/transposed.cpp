@@ -34,6 +34,10 @@ Expr PhaseAxis::exists(const Expr &phase, const Expr &t) const {
     return (common == 1 ? u : select((phase + pad) % common == 0, u, window)) < window;
 }
 
+Expr PhaseAxis::tap(const Expr &phase, const Expr &t) const {
+    return min(first(phase) + t * every, window - 1);
+}
+
 class Transposed : public ConvGenerator<Transposed, TransposedStages> {
 public:
     void algorithm(const Problem &p, const Tensors &t, TransposedStages &s) {
@@ -46,7 +50,7 @@ public:
         for (Expr exists : {ax.exists(s.px, s.r.y), ay.exists(s.py, s.r.z)})
             if (exists.defined()) s.r.where(exists);
         Expr ci = group_start(s.co, p.ci, p.co, p.groups) + s.r.x;
-        Expr ux = ax.first(s.px) + s.r.y * ax.every, uy = ay.first(s.py) + s.r.z * ay.every;
+        Expr ux = ax.tap(s.px, s.r.y), uy = ay.tap(s.py, s.r.z);
         Expr ix = s.xq + ax.shift(s.px) - s.r.y * ax.step, iy = s.yq + ay.shift(s.py) - s.r.z * ay.step;
         s.acc(s.co, s.xq, s.yq, s.px, s.py, s.n) = t.parameter("bias", {s.co});
         s.acc(s.co, s.xq, s.yq, s.px, s.py, s.n) +=

@@ -23,6 +23,8 @@ struct PhaseAxis {
     Halide::Expr shift(const Halide::Expr &phase) const;
     // Does tap t of the phase exist? Undefined where all do.
     Halide::Expr exists(const Halide::Expr &phase, const Halide::Expr &t) const;
+    // The window row of a tap that exists; never past the window, which is what bounds inference needs to be told.
+    Halide::Expr tap(const Halide::Expr &phase, const Halide::Expr &t) const;
 };
 
 struct TransposedStages {
