@@ -1,6 +1,6 @@
-// conv2d.cpp - direct convolution, lanes = output channels: a block of co_vecs vectors x xs pixels stays in registers for the
-// whole sum. Loads per multiply-add = (co_vecs + xs) / (co_vecs xs): a squarish block; weights are packed by block of outputs
-// in the order the sum reads them. With a 1 x 1 window it is a matrix product of pixels and channels.
+// conv2d.cpp - direct convolution, lanes = output channels: a block of co_vecs vectors x xs pixels stays in registers
+// for the whole sum. Loads per multiply-add = (co_vecs + xs) / (co_vecs xs): a squarish block; weights are packed by
+// block of outputs in the order the sum reads them. With a 1 x 1 window it is a matrix product of pixels and channels.
 // SPDX-License-Identifier: MIT
 #include "generators/conv2d.h"
 
@@ -12,10 +12,10 @@ namespace hconv {
 using namespace Halide;
 
 struct Direct : Schedule<Conv2dStages> {
-    Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                  // vectors of output channels in the block
-    Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};    // output pixels in the block
-    Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                           // unroll of the channel sum
-    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                    // output rows a task; of one row, tiles
+    Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                // vectors of output channels in the block
+    Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // output pixels in the block
+    Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                         // unroll of the channel sum
+    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // output rows a task; of one row, tiles
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
@@ -23,14 +23,15 @@ struct Direct : Schedule<Conv2dStages> {
     void apply(Conv2dStages &, const Problem &, const Target &) const override;
 };
 
-// A vector must not straddle two groups, which read other inputs: of the divisors of a group's outputs the one that leaves
-// the fewest lanes of its registers empty.
+// A vector must not straddle two groups, which read other inputs: of the divisors of a group's outputs the one that
+// leaves the fewest lanes of its registers empty.
 static int lanes_of(const Problem &p, const Machine &m) {
     int per_group = p.co / p.groups, best = 1;
     if (p.groups == 1) return x86::vector_lanes(per_group, m);
     auto filled = [&](int lanes) { return double(lanes) / (x86::ceil_div(lanes, m.lanes) * m.lanes); };
     for (int lanes = 2; lanes <= 16; ++lanes)
-        if (per_group % lanes == 0 && (filled(lanes) > filled(best) || (lanes <= m.lanes && filled(lanes) == filled(best))))
+        if (per_group % lanes == 0 &&
+            (filled(lanes) > filled(best) || (lanes <= m.lanes && filled(lanes) == filled(best))))
             best = lanes;
     return best;
 }
@@ -44,9 +45,9 @@ static Machine in_vectors(Machine m, int lanes) {
 void Direct::defaults(const Problem &given, const Machine &m) {
     const Problem p = given.as_map();
     int lanes = lanes_of(p, m), vectors = x86::ceil_div(p.co / p.groups, lanes);
-    x86::RegisterTile tile = x86::best_tile(vectors, x86::size_or(p.ow(), 1000), in_vectors(m, lanes));
+    x86::RegisterTile tile = x86::best_tile(vectors, x86::size_or(p.ow(), x86::open_width), in_vectors(m, lanes));
     while (p.groups > 1 && vectors % tile.vectors) --tile.vectors;
-    co_vecs = tile.vectors, xs = x86::even_parts(x86::size_or(p.ow(), 1000), tile.scalars);
+    co_vecs = tile.vectors, xs = x86::even_parts(x86::size_or(p.ow(), x86::open_width), tile.scalars);
     rows = p.oh() == 1 ? 8 : x86::rows_of(p, m);
     ci_u = p.kh * p.kw == 1 && m.lanes == 16 && (p.ci / p.groups) % 4 == 0 ? 4 : 1;
 }
@@ -56,7 +57,7 @@ bool Direct::feasible(const Problem &given, const Machine &m) const {
     int lanes = lanes_of(p, m), per_group = p.co / p.groups;
     bool whole_vectors = p.groups == 1 || (lanes >= std::min(3, per_group) && per_group % (lanes * co_vecs) == 0);
     return whole_vectors && rows >= 1 && ci_u >= 1 && (p.ci / p.groups) % ci_u == 0 && co_vecs >= 1 && xs >= 1 &&
-           xs <= x86::size_or(p.ow(), 1000) && x86::fits_registers({co_vecs, xs}, in_vectors(m, lanes));
+           xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({co_vecs, xs}, in_vectors(m, lanes));
 }
 
 std::string Direct::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
@@ -75,13 +76,17 @@ void Direct::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     const Expr ow = s.out.output_buffer().dim(1).extent();
     x86::specialize_widths(s.out, ow, p.ow(), widths, [&](Stage st, int width, TailStrategy tail) {
         st.split(s.x, xo, xi, width, tail).never_partition_all();
-        st.reorder({co.lane, co.unrolled, xi, xo, one_row ? s.y : yi, co.block}).vectorize(co.lane).unroll(co.unrolled).unroll(xi);
+        st.reorder({co.lane, co.unrolled, xi, xo, one_row ? s.y : yi, co.block})
+            .vectorize(co.lane)
+            .unroll(co.unrolled)
+            .unroll(xi);
         if (one_row) x86::parallel_along_row(st, xo, co.block, task, s.n, rows, p.n);
         else x86::parallel_tasks(st, task, s.n, p.n);
     });
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, ci_u);
-    if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, Machine::of(t));
+    const int staged = one_row ? p.ci / p.groups : p.ci;  // a task along a row has one block of outputs
+    if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, staged, Machine::of(t));
 }
 
 }  // namespace hconv

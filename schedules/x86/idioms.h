@@ -1,5 +1,5 @@
-// idioms.h - the vocabulary of the x86 schedules: tiles kept in registers, tails that touch nothing outside the tensors,
-// widths for sizes left open, rows staged with their zeros, tasks.
+// idioms.h - the vocabulary of the x86 schedules: tiles kept in registers, tails that touch nothing outside the
+// tensors, widths for sizes left open, rows staged with their zeros, tasks.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -23,7 +23,8 @@ using Halide::Var;
 
 inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
-// An open size stands for a big one wherever a default has to be computed.
+// An open size stands for a big one wherever a default has to be computed; this width most tiles divide.
+constexpr int open_width = 1008;
 inline int size_or(int size, int if_open) { return size == HCONV_OPEN ? if_open : size; }
 
 // Lanes of a vector over `count` things: the machine's, halved while half of them would do, but four at least.
@@ -41,8 +42,8 @@ inline int whole_lanes(int count, const Machine &m) {
     return lanes;
 }
 
-// A block of vectors x scalars accumulators. One step of the sum loads `vectors` vectors, broadcasts `scalars` values and
-// multiplies every one by every other.
+// A block of vectors x scalars accumulators. One step of the sum loads `vectors` vectors, broadcasts `scalars` values
+// and multiplies every one by every other.
 struct RegisterTile {
     int vectors, scalars;
 };
@@ -54,9 +55,9 @@ inline bool fits_registers(const RegisterTile &t, const Machine &m) {
     return t.vectors * t.scalars + t.vectors + extra <= m.vector_registers;
 }
 
-// The tile, of `most_vectors` at most, that covers vectors x scalars in the least time. Per step of the sum two multiply-adds
-// or two loads start a cycle, and ten accumulators hide the latency; what hangs over the edge is computed in vain. Ties go to
-// fewer vectors: they come from farther away than the broadcasts.
+// The tile, of `most_vectors` at most, that covers vectors x scalars in the least time. Per step of the sum two
+// multiply-adds or two loads start a cycle, and ten accumulators hide the latency; what hangs over the edge is computed
+// in vain. Ties go to fewer vectors: they come from farther away than the broadcasts.
 inline RegisterTile best_tile(int vectors, int scalars, const Machine &m, int most_vectors = 8) {
     RegisterTile best{1, 1};
     int64_t least = INT64_MAX;
@@ -72,8 +73,8 @@ inline RegisterTile best_tile(int vectors, int scalars, const Machine &m, int mo
 // `extent` in equal parts of at most `most`: the size of a part.
 inline int even_parts(int extent, int most) { return ceil_div(extent, ceil_div(extent, std::max(1, most))); }
 
-// Output rows a task: their input, of that many channels, stays in half the second cache; at least four, or every task stages
-// the window's reach again.
+// Output rows a task: their input, of that many channels, stays in half the second cache; at least four, or every task
+// stages the window's reach again.
 inline int rows_of(const Problem &p, const Machine &m, int channels) {
     int64_t row = 4 * int64_t(size_or(p.w, 128) + p.pad_left + p.pad_right) * channels;
     int held = int(m.l2_bytes / 2 / row) - (p.kh - 1) * p.dilation_h;
@@ -95,8 +96,8 @@ inline std::string blocked_layout(const hconv_tensor &t, int block) {
     return letters == "oihw" ? "Ohwi" + inside : letters == "o" ? "O" + inside : "";
 }
 
-// c = (block * vectors + unrolled) * lanes + lane. The last block may hang over the channels that exist: packed parameters
-// are padded to whole blocks, so sums are computed in full and only what touches activations is masked.
+// c = (block * vectors + unrolled) * lanes + lane. The last block may hang over the channels that exist: packed
+// parameters are padded to whole blocks, so sums are computed in full and only what touches activations is masked.
 struct ChannelBlocks {
     Var block{"cb"}, unrolled{"cu"}, lane{"cl"};
     int lanes, vectors;
@@ -112,7 +113,8 @@ inline void split_channels(Stage out, const Var &c, const ChannelBlocks &b, cons
 
 // y = task * rows + row; a last task may have fewer rows.
 inline void split_rows(Stage out, const Var &y, const Var &task, const Var &row, int rows, int oh) {
-    out.split(y, task, row, rows, oh != HCONV_OPEN && oh % rows == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
+    out.split(y, task, row, rows,
+              oh != HCONV_OPEN && oh % rows == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
 }
 
 // Tasks of every image in one parallel loop.
@@ -122,7 +124,8 @@ inline void parallel_tasks(Stage out, const Var &task, const Var &n, int images)
 }
 
 // A map of one row has its tasks along it: `tiles` tiles of one block of channels each.
-inline void parallel_along_row(Stage out, const Var &tile, const Var &block, const Var &task, const Var &n, int tiles, int images) {
+inline void parallel_along_row(Stage out, const Var &tile, const Var &block, const Var &task, const Var &n, int tiles,
+                               int images) {
     out.split(tile, task, tile, tiles, TailStrategy::GuardWithIf).fuse(block, task, task);
     parallel_tasks(out, task, n, images);
 }
@@ -142,9 +145,10 @@ inline std::vector<int> halves(int widest, int least) {
     return widths;
 }
 
-// Tiles of constant width along a dimension that is only known to hold at least one element. Every tile is whole: the last
-// one moves inwards, so a width is used where the extent holds it. Of `widths` (descending, from 2 on) an open extent takes,
-// if `evenly`, the smallest that covers it in as few tiles as the widest; else the widest it holds; else 1.
+// Tiles of constant width along a dimension that is only known to hold at least one element. Every tile is whole: the
+// last one moves inwards, so a width is used where the extent holds it. Of `widths` (descending, from 2 on) an open
+// extent takes, if `evenly`, the smallest that covers it in as few tiles as the widest; else the widest it holds;
+// else 1.
 inline void specialize_widths(Func out, const Expr &extent, int fixed, const std::vector<int> &widths,
                               const std::function<void(Stage, int, TailStrategy)> &schedule, bool evenly = true) {
     if (fixed != HCONV_OPEN) {
@@ -158,8 +162,9 @@ inline void specialize_widths(Func out, const Expr &extent, int fixed, const std
     schedule(Stage(out), 1, TailStrategy::RoundUp);
 }
 
-// The sum of a tile, in registers from the bias to the store: accumulators exist per tile (`at`), every loop over them is
-// vectorised or unrolled, and the reduction runs outside, input channels innermost: weights stream in the order they are packed.
+// The sum of a tile, in registers from the bias to the store: accumulators exist per tile (`at`), every loop over them
+// is vectorised or unrolled, and the reduction runs outside, input channels innermost: weights stream in the order they
+// are packed.
 inline void accumulate_in_registers(Func acc, Func out, const Var &at, const Var &vector, const Var &scalar,
                                     const Halide::RDom &r, int lanes, int unroll_channels) {
     acc.compute_at(out, at).reorder_storage(vector, scalar).reorder(vector, scalar).unroll(scalar);
@@ -171,9 +176,10 @@ inline void accumulate_in_registers(Func acc, Func out, const Var &at, const Var
     if (unroll_channels > 1) acc.update().unroll(r.x, unroll_channels);
 }
 
-// The input rows of a task, copied once with the zeros around them, so that the sum meets no border. copies: how often every
-// channel is repeated, for depthwise convolution with several outputs a channel.
-inline void stage_rows(Func padded, Func out, const Var &task, const Var &ci, int channels, const Machine &m, int copies = 1) {
+// The input rows of a task, copied once with the zeros around them, so that the sum meets no border. copies: how often
+// every channel is repeated, for depthwise convolution with several outputs a channel.
+inline void stage_rows(Func padded, Func out, const Var &task, const Var &ci, int channels, const Machine &m,
+                       int copies = 1) {
     const int lanes = vector_lanes(channels, m);
     const TailStrategy tail = channels >= lanes ? TailStrategy::ShiftInwards : TailStrategy::GuardWithIf;
     padded.compute_at(out, task);
@@ -185,8 +191,8 @@ inline void stage_rows(Func padded, Func out, const Var &task, const Var &ci, in
 }
 
 // The same for planes: the rows of all channels that one output row reads lie together.
-inline void stage_planes(Func padded, Func out, const Var &task, const Var &ci, const Var &x, const Var &y, const Var &n,
-                         const Machine &m) {
+inline void stage_planes(Func padded, Func out, const Var &task, const Var &ci, const Var &x, const Var &y,
+                         const Var &n, const Machine &m) {
     padded.compute_at(out, task).reorder_storage(x, ci, y, n).reorder(x, ci, y, n);
     padded.vectorize(x, m.lanes, TailStrategy::RoundUp);
 }
