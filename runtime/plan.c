@@ -53,12 +53,25 @@ int64_t hconv_size_evaluate(const int64_t *program, const hconv_plan *plan) {
 
 static int same_problem(const hconv_problem *a, const hconv_problem *b) { return !memcmp(a, b, sizeof *a); }
 
+/* Can the row's string, which is canonical, mean the canonical text? Cheap: without open sizes they must be equal, else
+ * what stands behind the last open size must be the text's end. (A width may be left out of the text, where it is the
+ * height; tfsame alone turns into pads once sizes are known.) */
+static int may_match(const char *row, const char *text) {
+    const char *tail = strrchr(row, '?');
+    size_t bytes, length = strlen(text);
+    if (!tail) return !strcmp(row, text);
+    ++tail;
+    if (tail[0] == '_' && tail[1] == 'w' && tail[2] >= '0' && tail[2] <= '9') tail += 1 + strcspn(tail + 1, "_");
+    bytes = strlen(tail);
+    return strstr(tail, "_tfsame") || (bytes <= length && !strcmp(tail, text + length - bytes));
+}
+
 /* The row's problem, its open sizes filled in from p, means p. Returns the number of open sizes + 1; 0 = no. */
-static int row_matches(const hconv_kernel *k, const hconv_problem *p) {
+static int row_matches(const hconv_kernel *k, const hconv_problem *p, const char *text) {
     hconv_problem row;
     int open;
-    size_t name = strcspn(k->problem, "_");
-    if (strncmp(k->problem, hconv_variant_of(p)->name, name) != 0) return 0;
+    if (!may_match(k->problem, text)) return 0;
+    if (!strchr(k->problem, '?')) return 1;
     if (hconv_problem_parse(k->problem, &row, NULL, 0)) return 0;
     open = (row.n == HCONV_OPEN) + (row.h == HCONV_OPEN) + (row.w == HCONV_OPEN);
     if (row.n == HCONV_OPEN) row.n = p->n;
@@ -86,7 +99,7 @@ static int shared(const char *a, const char *b) {
 
 static void consider(choice *c, const hconv_context *ctx, const hconv_kernel *k, const hconv_problem *p, const char *text,
                      char *reason, size_t reason_bytes) {
-    int open = row_matches(k, p);
+    int open = row_matches(k, p, text);
     ++c->rows;
     if (!open) {
         int near = shared(k->problem, text);

@@ -334,7 +334,9 @@ EmitResult compile_library(const EmitOptions &o) {
         if (!seen.insert(problem).second) continue;
         for (const Target &t : targets) {
             auto own = o.schedules.find(kernel_key(problem, t));
-            requests.push_back({problem, t, own == o.schedules.end() ? o.schedule : own->second, o.asserts});
+            const std::string &schedule = own == o.schedules.end() ? o.schedule : own->second;
+            if (!schedule.empty()) choose_for(Problem::parse(problem), Halide::Target(t.halide), schedule);  // or a sentence
+            requests.push_back({problem, t, schedule, o.asserts});
         }
     }
     if (requests.empty()) throw std::invalid_argument("no problem was given");
