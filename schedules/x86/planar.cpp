@@ -39,17 +39,19 @@ void Planar::defaults(const Problem &given, const Machine &m) {
     x_vecs = tile.vectors, cos = x86::even_parts(per_group, tile.scalars);
     while (p.groups > 1 && per_group % cos) cos = cos - 1;
     ys = std::clamp(p.oh(), 1, std::max(1, std::min(4, 10 / (x_vecs * cos))));
+    while (p.oh() % ys) ys = ys - 1;
     rows = p.oh() == 1 ? 8 : x86::rows_of(p, m);
 }
 
-// Blocks of outputs hang over the last channel, but over no group: the next reads other inputs, or none that exist.
+// Blocks of outputs hang over the last channel, but over no group: the next reads other inputs, or none that exist. Blocks
+// of rows divide them: one that moved inwards would write rows of another task.
 bool Planar::feasible(const Problem &p, const Machine &m) const {
     int lanes = lanes_of(p, m), per_group = p.co / p.groups;
     bool whole_blocks = p.groups == 1 || (cos >= 1 && per_group % cos == 0);
     return p.nchw() && (p.groups > 1 || lanes == m.lanes) && x_vecs >= 1 && cos >= 1 && cos <= per_group &&
            whole_blocks && ci_u >= 1 && (p.ci / p.groups) % ci_u == 0 && rows >= 1 &&
            x_vecs * lanes <= x86::size_or(p.ow(), x86::open_width) && ys >= 1 && ys <= std::max(1, p.oh()) &&
-           x86::fits_registers({x_vecs, cos * ys}, m);
+           p.oh() % ys == 0 && x86::fits_registers({x_vecs, cos * ys}, m);
 }
 
 std::string Planar::layout(const hconv_tensor &t, const Problem &, const Machine &) const {
@@ -62,10 +64,9 @@ void Planar::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     Var xo("xo"), xi("xi"), cb("cb"), cu("cu"), task("task"), yi("yi"), yu("yu");
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
     s.out.split(s.co, cb, cu, int(cos), p.co % cos ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
-    Stage(s.out).split(s.y, yi, yu, int(ys),
-                       ys > 1 && p.oh() % ys ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
+    Stage(s.out).split(s.y, yi, yu, int(ys), TailStrategy::RoundUp);
     if (!one_row)
-        x86::split_rows(s.out, yi, task, yi, x86::ceil_div(rows, ys), p.oh() ? x86::ceil_div(p.oh(), ys) : HCONV_OPEN);
+        x86::split_rows(s.out, yi, task, yi, x86::ceil_div(rows, ys), p.oh() / ys);
     std::vector<int> widths = x86::halves(lanes_of(p, m) * x_vecs, 4);
     const Expr ow = s.out.output_buffer().dim(1).extent();
     x86::specialize_widths(
