@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks every kernel of the full problem lists, at every level this CPU has. SPDX-License-Identifier: MIT
+# Checks every kernel of the smoke and the full problem lists, at every level this CPU has. SPDX-License-Identifier: MIT
 # tests/full.sh [VARIANT...]; HCONV_BUILD: where hconv is (default: build/$PRESET); HCONV_TARGET: another target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,6 +11,6 @@ target=${HCONV_TARGET:-host}
 result=0
 for variant in "$@"; do
     echo "full: $variant"
-    "$hconv" check "@tests/problems/${variant}_full.txt" --target "$target" || result=$?
+    "$hconv" check "@tests/problems/$variant.txt" "@tests/problems/${variant}_full.txt" --target "$target" || result=$?
 done
 exit $result

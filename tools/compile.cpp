@@ -159,6 +159,13 @@ fs::path default_cache() {
     return fs::temp_directory_path() / "hconv-cache";
 }
 
+std::string CompileTotals::text() const {
+    char line[128];
+    snprintf(line, sizeof line, "%zu kernels (%zu compiled in %.1f s of processor time, the others from the cache)", kernels,
+             compiled, seconds);
+    return line;
+}
+
 std::string kernel_identity(const KernelRecord &k) {
     return hash_text(tool_identity() + "|" + k.problem + "|" + k.object.filename().string());
 }

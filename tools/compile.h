@@ -43,6 +43,7 @@ struct CompileOptions {
 struct CompileTotals {
     size_t kernels = 0, compiled = 0;
     double seconds = 0;  // sum over the processes
+    std::string text() const;  // "9 kernels (2 compiled in 1.5 s of processor time, the others from the cache)"
 };
 
 std::filesystem::path default_cache();

@@ -332,7 +332,9 @@ EmitResult compile_library(const EmitOptions &o) {
     for (const std::string &text : o.problems) {
         std::string problem = Problem::parse(text).text();
         if (!seen.insert(problem).second) continue;
+        const size_t chosen = XXH3_64bits(problem.data(), problem.size()) % targets.size();
         for (const Target &t : targets) {
+            if (o.spread.count(problem) && &t != &targets[chosen]) continue;
             auto own = o.schedules.find(kernel_key(problem, t));
             const std::string &schedule = own == o.schedules.end() ? o.schedule : own->second;
             if (!schedule.empty()) choose_for(Problem::parse(problem), Halide::Target(t.halide), schedule);  // or a sentence

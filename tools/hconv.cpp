@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <unistd.h>
@@ -28,20 +29,28 @@ void add_compile_flags(CLI::App *verb, CompileOptions &c) {
 
 struct EmitVerb {
     ShipOptions options;
-    std::vector<std::string> problems;
+    std::vector<std::string> problems, spread;
     std::string directory;
     bool no_verify = false;
     int operator()() {
         options.problems = read_problems(problems);
+        for (const ListedProblem &p : read_problems(spread)) {
+            const std::string text = p.text();
+            auto everywhere = [&](const ListedProblem &q) { return q.text() == text; };
+            if (std::any_of(options.problems.begin(), options.problems.end(), everywhere)) continue;
+            options.problems.push_back(p);
+            options.emit.spread.insert(text);
+        }
         options.verify = !no_verify && !options.emit.asserts;
         options.warn = [](const std::string &text) { std::fprintf(stderr, "warning: %s\n", text.c_str()); };
         EmitResult r = ship_library(options, directory);
-        std::printf("%s: %zu kernels (%zu compiled in %.1f s of processor time, the others from the cache)", directory.c_str(),
-                    r.kernels.size(), r.totals.compiled, r.totals.seconds);
+        std::printf("%s: %s", directory.c_str(), r.totals.text().c_str());
         if (r.has_archive_with_runtime)
             std::printf(", lib%s.a %.1f KB", options.emit.name.c_str(), double(r.archive_bytes) / 1024);
         else std::printf("; no C compiler for this target: build with the CMakeLists.txt in it");
         std::printf("\nhow to use it: %s/USE.txt\n", directory.c_str());
+        for (const KernelRecord &k : r.kernels)
+            if (options.emit.spread.count(k.problem)) std::printf("%s only: %s\n", k.target.isa.c_str(), k.problem.c_str());
         return 0;
     }
 };
@@ -54,6 +63,7 @@ void add_emit(CLI::App &app, std::function<int()> &chosen) {
     verb->add_option("--name", e->options.emit.name, "name of the library, a C identifier (default: kernels)");
     verb->add_option("--target", e->options.emit.targets, "targets, as hconv list targets names them (default: x86-64-linux)")
         ->delimiter(',');
+    verb->add_option("--spread", e->spread, "more problems, each for one of the targets, chosen by its name: for tests");
     verb->add_option("--schedule", e->options.emit.schedule, "schedule of every kernel (default: looked up)");
     verb->add_option("--cc", e->options.emit.cc, "C compiler for the table and the runtime");
     verb->add_option("--runner", e->options.runner, "command that runs the target's programs here, such as qemu-aarch64");

@@ -39,6 +39,7 @@ public:
     // Compiles and links the kernels of every listed problem.
     RunProgram(const std::vector<ListedProblem> &problems, const KernelOptions &options);
     const std::vector<ProgramRow> &rows() const { return table; }
+    const CompileTotals &totals() const { return program.library.totals; }
     const std::filesystem::path &folder() const { return program.folder->path; }
     // done(i, result) as each job ends. A program that dies fails the jobs it leaves.
     void run(const std::vector<Job> &jobs, const std::function<void(size_t, const JobResult &)> &done) const;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the demo's program: packages of PyPI -> weights file; problems.txt -> library; C -> program.
 # SPDX-License-Identifier: MIT
-# HCONV: the hconv command; HCONV_ENV: the Python environment; FACE_DETECT_BUILD: where to build; CC: the compiler.
+# HCONV: the hconv command; HCONV_ENV: the Python environment; FACE_DETECT_BUILD: where to build; CC: the compiler;
+# HCONV_TARGET: what to emit for (default: x86-64-linux, all its levels).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -39,7 +40,9 @@ weights() {
     "$env/bin/python" "$here/convert_weights.py" -o "$build/face_detect.weights"
 }
 
-library() { "$hconv" emit "@$here/problems.txt" -o "$build/library" --name face_detect; }
+library() {
+    "$hconv" emit "@$here/problems.txt" -o "$build/library" --name face_detect --target "${HCONV_TARGET:-x86-64-linux}"
+}
 
 program() {
     printf '#include <png.h>\n' | "${cc[@]}" -E - >/dev/null 2>&1 || fail "png.h is not here: install libpng-dev"

@@ -51,10 +51,15 @@ def good_calls(tmp):
     expect("doctor", ["doctor"], 0, ["Halide"], tmp)
     expect("show", ["show", SMALL], 0, ["weight", "bias"], tmp, "out")
     expect("check", ["check", SMALL], 0, ["1 passed, 0 failed"], tmp, "out")
-    expect("emit", ["emit", SMALL, "-o", "net", "--name", "net"], 0, ["libnet.a", "USE.txt"], tmp, "out")
+    spread = SMALL + "_relu"
+    expect("emit", ["emit", SMALL, "--spread", spread, SMALL, "-o", "net", "--name", "net"], 0,
+           ["libnet.a", "USE.txt", "only: " + spread], tmp, "out")
     manifest = json.loads((tmp / "net/kernels.json").read_text())
     if manifest["library"] != "net":
         failures.append("kernels.json names another library")
+    rows = [kernel["problem"] for kernel in manifest["kernels"]]
+    if (rows.count(SMALL), rows.count(spread)) != (3, 1):
+        failures.append(f"emit --spread made the rows {rows}")
     npy(tmp / "x.npy", (1, 2, 2, 3))
     (tmp / "w").mkdir()
     npy(tmp / "w/weight.npy", (2, 3, 1, 1))
