@@ -11,6 +11,12 @@ namespace hconv {
 
 using namespace Halide;
 
+// Only the taps, `reach` away, for which an output of first .. first + count - 1 reads inside [0, size).
+static void meets_input(RDom &r, const Expr &first, int count, int stride, const Expr &reach, const Expr &size) {
+    r.where(first * stride + reach < size);
+    r.where((first + count - 1) * stride + reach >= 0);
+}
+
 class Conv2d : public ConvGenerator<Conv2d, Conv2dStages> {
 public:
     void algorithm(const Problem &p, const Tensors &t, Conv2dStages &s) {
@@ -26,6 +32,11 @@ public:
             p.has_padding() ? inside_or_zero(likely(s.ix), likely(s.iy), w, h, in) : t.input("x", channel, s.ix, s.iy, s.n);
         Expr ix = s.x * p.stride_w + s.r.y * p.dilation_w - pad_left(p, w);
         Expr iy = s.y * p.stride_h + s.r.z * p.dilation_h - pad_top(p, h);
+        if (depthwise && p.has_padding() && SkippedBlock::large(p)) {
+            const SkippedBlock block(p);
+            meets_input(s.r, s.x / block.w * block.w, block.w, p.stride_w, s.r.y * p.dilation_w - pad_left(p, w), w);
+            meets_input(s.r, s.y / block.h * block.h, block.h, p.stride_h, s.r.z * p.dilation_h - pad_top(p, h), h);
+        }
         s.acc(s.co, s.x, s.y, s.n) = t.parameter("bias", {s.co});
         s.acc(s.co, s.x, s.y, s.n) += t.parameter("weight", {s.co, s.r.x, s.r.z, s.r.y}) *
                                           s.padded(depthwise ? s.co : ci, ix, iy, s.n);

@@ -8,6 +8,20 @@
 
 namespace hconv {
 
+// Depthwise convolution with a large window skips the taps that meet only zeros for a whole block of outputs, of this size.
+struct SkippedBlock {
+    explicit SkippedBlock(const Problem &p) : w(even_part(p.ow(), 7)), h(even_part(p.oh(), 4)) {}
+    static bool large(const Problem &p) { return p.kh * p.kw > 100; }
+    int w, h;
+
+private:
+    static int even_part(int size, int most) {
+        if (size == HCONV_OPEN) return most;
+        int parts = (size + most - 1) / most;
+        return (size + parts - 1) / parts;
+    }
+};
+
 struct Conv2dStages {
     static constexpr const char *family = "conv2d";
     Halide::Var co{"co"}, x{"x"}, y{"y"}, n{"n"};
