@@ -38,6 +38,14 @@ Expr PhaseAxis::tap(const Expr &phase, const Expr &t) const {
     return min(first(phase) + t * every, window - 1);
 }
 
+bool patches(const Problem &p) {
+    auto axis = [](int window, int stride, int dilation, int pads, int out_pad) {
+        return window == stride && dilation == 1 && pads == 0 && out_pad == 0;
+    };
+    return axis(p.kw, p.stride_w, p.dilation_w, p.pad_left + p.pad_right, p.out_pad_w) &&
+           axis(p.kh, p.stride_h, p.dilation_h, p.pad_top + p.pad_bottom, p.out_pad_h);
+}
+
 class Transposed : public ConvGenerator<Transposed, TransposedStages> {
 public:
     void algorithm(const Problem &p, const Tensors &t, TransposedStages &s) {

@@ -27,6 +27,9 @@ struct PhaseAxis {
     Halide::Expr tap(const Halide::Expr &phase, const Halide::Expr &t) const;
 };
 
+// Do the windows of the input's pixels lie side by side, uncut? Then output x belongs to input x / stride.
+bool patches(const Problem &p);
+
 struct TransposedStages {
     static constexpr const char *family = "transposed";
     Halide::Var co{"co"}, x{"x"}, y{"y"}, n{"n"};

@@ -1,0 +1,96 @@
+// transposed_patches.cpp - transposed convolution whose windows neither overlap nor are cut: every input pixel makes a
+// patch of its own, a product of its channels and the window's. A row of a patch lies together in memory (window column,
+// then channel), so lanes run over it: vectors need not end where a pixel does.
+// SPDX-License-Identifier: MIT
+#include "generators/transposed.h"
+
+#include "runtime/variants/transposed.h"
+#include "schedules/schedule.h"
+#include "schedules/x86/idioms.h"
+
+namespace hconv {
+
+using namespace Halide;
+
+struct Patches : Schedule<TransposedStages> {
+    Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // input pixels in the block
+    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // input rows a task
+
+    void defaults(const Problem &, const Machine &) override;
+    bool feasible(const Problem &, const Machine &) const override;
+    int preference(const Problem &) const override { return 2; }
+    std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
+    void apply(TransposedStages &, const Problem &, const Target &) const override;
+};
+
+// What lanes run over: `vectors` vectors of the output channels, or, where no whole vectors fill the channels, all of a
+// row of a patch. stored: lanes of what is stored, a power of two that divides the channels.
+struct PatchRow {
+    bool whole;
+    int vectors, stored;
+};
+
+static PatchRow row_of(const Problem &p, const Machine &m) {
+    PatchRow row{p.co % m.lanes != 0, 0, m.lanes};
+    while (p.co % row.stored) row.stored /= 2;
+    const int all = row.whole ? x86::ceil_div(p.co * p.stride_w, m.lanes) : p.co / m.lanes;
+    row.vectors = row.whole ? all : 4;
+    while (all % row.vectors || (m.lanes < 16 && row.vectors == 4)) --row.vectors;
+    return row;
+}
+
+void Patches::defaults(const Problem &p, const Machine &m) {
+    const int width = x86::size_or(p.w, x86::open_width), vectors = row_of(p, m).vectors;
+    int held = 1;
+    while (held < std::min(width, 14) && x86::fits_registers({vectors, held + 1}, m)) ++held;
+    xs = x86::even_parts(width, held);
+    rows = x86::even_parts(x86::size_or(p.h, 64), 4);
+}
+
+bool Patches::feasible(const Problem &p, const Machine &m) const {
+    const PatchRow row = row_of(p, m);
+    return patches(p) && p.groups == 1 && !p.nchw() && row.stored >= 4 && row.vectors <= 4 && rows >= 1 && xs >= 1 &&
+           (!row.whole || p.co * p.stride_w % m.lanes == 0) && xs <= x86::size_or(p.w, x86::open_width) &&
+           x86::fits_registers({row.vectors, xs}, m);
+}
+
+std::string Patches::layout(const hconv_tensor &t, const Problem &, const Machine &) const {
+    return t.letters == std::string("oihw") ? "hiwo" : "";
+}
+
+void Patches::apply(TransposedStages &s, const Problem &p, const Target &t) const {
+    const Machine m = Machine::of(t);
+    const PatchRow row = row_of(p, m);
+    const int channels = row.whole ? p.co : row.vectors * m.lanes;
+    Var xo("xo"), xi("xi"), task("task"), yi("yi"), fused("row"), cb("cb"), lane("lane"), unrolled("unrolled");
+    s.out.bound(s.co, 0, p.co);
+    if (p.n != HCONV_OPEN) s.out.bound(s.n, 0, p.n);
+    if (p.w != HCONV_OPEN) s.out.bound(s.x, 0, hconv_transposed_ow(&p));
+    if (p.h != HCONV_OPEN) s.out.bound(s.y, 0, hconv_transposed_oh(&p));
+    s.out.split(s.y, s.yq, s.py, p.stride_h, TailStrategy::RoundUp);
+    x86::split_rows(s.out, s.yq, task, yi, rows, p.h);
+    s.out.split(s.co, cb, unrolled, channels, TailStrategy::RoundUp);
+    s.out.split(unrolled, unrolled, lane, row.stored, TailStrategy::RoundUp);
+    const Expr width = s.out.output_buffer().dim(1).extent() / p.stride_w;
+    x86::specialize_widths(s.out, width, p.w, x86::widths_below(xs), [&](Stage st, int pixels, TailStrategy tail) {
+        st.split(s.x, s.xq, s.px, p.stride_w, TailStrategy::RoundUp).split(s.xq, xo, xi, pixels, tail);
+        st.reorder({lane, unrolled, s.px, xi, s.py, xo, cb, yi, task, s.n});
+        st.vectorize(lane).unroll(unrolled).unroll(s.px).unroll(xi);
+        x86::parallel_tasks(st, task, s.n, p.n);
+    });
+    s.acc.bound_extent(s.co, channels).bound_extent(s.px, p.stride_w).bound_extent(s.py, p.stride_h);
+    s.acc.compute_at(s.out, xo).reorder_storage(s.co, s.px, s.xq);
+    // Known sizes prove that no zeros are read.
+    if (p.h == HCONV_OPEN || p.w == HCONV_OPEN) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
+    for (Stage st : {Stage(s.acc), s.acc.update()}) {
+        Var lanes = s.co;
+        if (row.whole) st.fuse(s.co, s.px, lanes = fused);
+        std::vector<VarOrRVar> order{lanes, s.xq};
+        if (st.name() != Stage(s.acc).name()) order.insert(order.end(), {s.r.x, s.r.y, s.r.z});
+        st.reorder(order).vectorize(lanes, m.lanes).unroll(lanes).unroll(s.xq);
+    }
+}
+
+}  // namespace hconv
+
+HCONV_SCHEDULE(hconv::TransposedStages, "x86", patches, hconv::Patches)
