@@ -77,11 +77,11 @@ uint64_t hconv_cpu_features(void) { return HCONV_CPU_NEON; }
 uint64_t hconv_cpu_features(void) { return 0; }
 #endif
 
+static const hconv_struct options_struct = {"hconv_context_options", offsetof(hconv_context_options, isa),
+                                            sizeof(hconv_context_options)};
+
 static hconv_status check_options(const hconv_context_options *o, char *why, size_t why_bytes) {
-    if (o->struct_size != sizeof *o) {
-        hconv_sentence(why, why_bytes, "hconv_context_options.struct_size is %u; set it to sizeof(hconv_context_options), %u",
-                       (unsigned)o->struct_size, (unsigned)sizeof *o);
-    } else if (!o->alloc != !o->free) {
+    if (!o->alloc != !o->free) {
         hconv_sentence(why, why_bytes, "give both alloc and free, or neither");
     } else if (o->num_threads < 0 || o->num_threads > 4096) {
         hconv_sentence(why, why_bytes, "num_threads is %d; it must be 0 (all cores) to 4096", (int)o->num_threads);
@@ -106,9 +106,9 @@ hconv_status hconv_context_create(const hconv_context_options *options, hconv_co
     memset(&o, 0, sizeof o);
     o.struct_size = sizeof o;
     if (options) {
-        hconv_status status = check_options(options, why, why_bytes);
+        hconv_status status = hconv_struct_read(&options_struct, options, &o, why, why_bytes);
+        if (!status) status = check_options(&o, why, why_bytes);
         if (status) return status;
-        o = *options;
     }
     if (!o.alloc) o.alloc = default_alloc, o.free = default_free;
     if (!o.num_threads) o.num_threads = hconv_pool_cores();

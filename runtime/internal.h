@@ -27,6 +27,14 @@ typedef struct hconv_buffer {
     void *padding;
 } hconv_buffer;
 
+/* A struct of the API: least is where the fields begin that every caller may leave out. */
+typedef struct hconv_struct { const char *name; size_t least, bytes; } hconv_struct;
+/* to: all of this runtime's struct, what the caller's lacks 0; struct_size becomes this runtime's. */
+hconv_status hconv_struct_read(const hconv_struct *s, const void *from, void *to, char *why, size_t why_bytes);
+/* to: as much as the caller's struct holds, what this runtime does not know 0; struct_size stays. */
+hconv_status hconv_struct_write(const hconv_struct *s, const void *from, void *to);
+extern const hconv_struct hconv_struct_of_problem;
+
 typedef struct hconv_pool hconv_pool;
 
 struct hconv_context {

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Kernels index with 32 bits: a part of the workspace that holds this much may hold one allocation they cannot index. */
+#define MOST_WORKSPACE (INT64_C(1) << 33)
+
 static int64_t floor_div(int64_t a, int64_t b) { return b ? a / b - ((a % b != 0) && ((a < 0) != (b < 0))) : 0; }
 
 int64_t hconv_size_evaluate(const int64_t *program, const hconv_plan *plan) {
@@ -32,9 +35,9 @@ int64_t hconv_size_evaluate(const int64_t *program, const hconv_plan *plan) {
         }
         b = stack[--top], a = stack[top - 1];
         switch (*program) {
-        case HCONV_SIZE_ADD: a = a + b; break;
-        case HCONV_SIZE_SUB: a = a - b; break;
-        case HCONV_SIZE_MUL: a = a * b; break;
+        case HCONV_SIZE_ADD: if (__builtin_add_overflow(a, b, &a)) return -1; break;
+        case HCONV_SIZE_SUB: if (__builtin_sub_overflow(a, b, &a)) return -1; break;
+        case HCONV_SIZE_MUL: if (__builtin_mul_overflow(a, b, &a)) return -1; break;
         case HCONV_SIZE_DIV: a = floor_div(a, b); break;
         case HCONV_SIZE_MOD: a = b ? a - floor_div(a, b) * b : 0; break;
         case HCONV_SIZE_MIN: a = a < b ? a : b; break;
@@ -173,7 +176,6 @@ static int bind_parameter(const hconv_argument *a, const hconv_tensor *t, hconv_
 static hconv_status bind(hconv_plan *plan, char *why, size_t why_bytes) {
     const hconv_kernel *k = plan->kernel;
     int64_t root, slot;
-    int workers = plan->context->options.num_threads;
     plan->packed_bytes = hconv_align_up(sizeof(hconv_blob_header));
     for (int a = 0; a < k->argument_count; ++a) {
         const hconv_argument *argument = &k->arguments[a];
@@ -192,8 +194,8 @@ static hconv_status bind(hconv_plan *plan, char *why, size_t why_bytes) {
     }
     root = hconv_size_evaluate(k->root_bytes, plan);
     slot = hconv_size_evaluate(k->slot_bytes, plan);
-    if (root < 0 || slot < 0 || root > (INT64_C(1) << 40) || slot > (INT64_C(1) << 40) / workers) {
-        hconv_sentence(why, why_bytes, "%s needs more workspace than can be addressed", plan->text);
+    if (root < 0 || slot < 0 || root > MOST_WORKSPACE || slot > MOST_WORKSPACE) {
+        hconv_sentence(why, why_bytes, "%s needs more workspace than kernel %s can index, 2^33 bytes", plan->text, k->symbol);
         return HCONV_UNSUPPORTED;
     }
     plan->root_bytes = HCONV_ALIGN + hconv_align_up((size_t)root);
@@ -250,13 +252,12 @@ hconv_status hconv_plan_create(const hconv_context *ctx, const hconv_problem *gi
     hconv_plan *plan;
     hconv_status status;
     if (out) *out = NULL;
-    if (!ctx || !given || !out || given->struct_size != sizeof *given) {
-        hconv_sentence(why, why_bytes, "hconv_plan_create needs a context, a problem with its struct_size set, and a place for "
-                       "the plan");
+    if (!ctx || !given || !out) {
+        hconv_sentence(why, why_bytes, "hconv_plan_create needs a context, a problem and a place for the plan");
         return HCONV_INVALID_ARGUMENT;
     }
-    p = *given;
-    status = hconv_problem_complete(&p, why, why_bytes);
+    status = hconv_struct_read(&hconv_struct_of_problem, given, &p, why, why_bytes);
+    if (!status) status = hconv_problem_complete(&p, why, why_bytes);
     if (status) return status;
     if (hconv_problem_format(&p, text, sizeof text)) return HCONV_INVALID_ARGUMENT;
     if (p.n == HCONV_OPEN || p.h == HCONV_OPEN || p.w == HCONV_OPEN) {
@@ -301,10 +302,10 @@ static double activation_bytes(const hconv_plan *plan) {
 }
 
 hconv_status hconv_plan_describe(const hconv_plan *plan, hconv_plan_info *out) {
+    static const hconv_struct info_struct = {"hconv_plan_info", offsetof(hconv_plan_info, flops), sizeof(hconv_plan_info)};
     hconv_plan_info info;
-    if (!plan || !out || out->struct_size != sizeof info) return HCONV_INVALID_ARGUMENT;
+    if (!plan || !out) return HCONV_INVALID_ARGUMENT;
     memset(&info, 0, sizeof info);
-    info.struct_size = sizeof info;
     info.tensor_count = plan->tensor_count;
     info.kernel = plan->kernel->symbol;
     info.problem = plan->kernel->problem;
@@ -314,20 +315,19 @@ hconv_status hconv_plan_describe(const hconv_plan *plan, hconv_plan_info *out) {
     info.packed_bytes = plan->packed_bytes;
     info.flops = 2 * hconv_variant_of(&plan->problem)->family->multiply_adds(&plan->problem);
     info.bytes_moved = activation_bytes(plan);
-    *out = info;
-    return HCONV_OK;
+    return hconv_struct_write(&info_struct, &info, out);
 }
 
 hconv_status hconv_plan_tensor(const hconv_plan *plan, int index, hconv_tensor_info *out) {
+    static const hconv_struct info_struct = {"hconv_tensor_info", offsetof(hconv_tensor_info, default_value),
+                                             sizeof(hconv_tensor_info)};
     hconv_tensor_info info;
     const hconv_tensor *t;
     static const char *const nhwc = "nhwc";
     int64_t stride = 1;
-    if (!plan || !out || out->struct_size != sizeof info || index < 0 || index >= plan->tensor_count)
-        return HCONV_INVALID_ARGUMENT;
+    if (!plan || !out || index < 0 || index >= plan->tensor_count) return HCONV_INVALID_ARGUMENT;
     t = &plan->tensors[index];
     memset(&info, 0, sizeof info);
-    info.struct_size = sizeof info;
     info.name = t->name;
     info.role = t->role;
     info.dtype = HCONV_F32;
@@ -347,6 +347,5 @@ hconv_status hconv_plan_tensor(const hconv_plan *plan, int index, hconv_tensor_i
         stride *= info.extent[i];
     }
     info.bytes = (size_t)stride * sizeof(float);
-    *out = info;
-    return HCONV_OK;
+    return hconv_struct_write(&info_struct, &info, out);
 }

@@ -1,7 +1,7 @@
 /* problem.c - the only parser of problem strings, the only printer, and the checks that hold for every variant.
  * SPDX-License-Identifier: MIT
  * problem = variant { "_" item }   item = word | { key value }   value = integer | "?" (n, h, w) */
-#include "variant.h"
+#include "internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -483,8 +483,8 @@ hconv_status hconv_problem_format(const hconv_problem *given, char *buf, size_t 
     const hconv_problem *p = &copy;
     const hconv_variant *v;
     text t = {buf, bytes, 0};
-    if (!given || !buf || !bytes || given->struct_size != sizeof *given) return HCONV_INVALID_ARGUMENT;
-    copy = *given;
+    if (!given || !buf || !bytes || hconv_struct_read(&hconv_struct_of_problem, given, &copy, NULL, 0))
+        return HCONV_INVALID_ARGUMENT;
     buf[0] = 0;
     if (hconv_problem_complete(&copy, NULL, 0)) return HCONV_INVALID_ARGUMENT;
     v = &hconv_variants[p->variant];

@@ -44,9 +44,10 @@ static hconv_status check_tensors(const hconv_plan *plan, const hconv_run_args *
     return HCONV_OK;
 }
 
+static const hconv_struct args_struct = {"hconv_run_args", offsetof(hconv_run_args, workspace), sizeof(hconv_run_args)};
+
 static hconv_status check_args(const hconv_plan *plan, const hconv_run_args *args, size_t workspace_bytes) {
     const hconv_blob_header *header;
-    if (args->struct_size != sizeof *args) return refuse(plan, "hconv_run_args.struct_size is not sizeof(hconv_run_args)");
     if (args->input_count != plan->input_count || args->output_count != plan->output_count || !args->inputs ||
         !args->outputs)
         return refuse(plan, "hconv_run: the numbers of inputs and outputs must be the plan's");
@@ -87,15 +88,17 @@ static int call_kernel(const hconv_plan *plan, const hconv_run_args *args, hconv
     return plan->kernel->call(pointers);
 }
 
-hconv_status hconv_run(const hconv_plan *plan, const hconv_run_args *args) {
+hconv_status hconv_run(const hconv_plan *plan, const hconv_run_args *given) {
     const hconv_context *ctx;
+    hconv_run_args known, *args = &known;
     hconv_run_record run;
-    char *workspace;
+    char *workspace, why[HCONV_WHY_BYTES];
     size_t workspace_bytes;
     hconv_status status;
     int failed;
-    if (!plan || !args) return HCONV_INVALID_ARGUMENT;
+    if (!plan || !given) return HCONV_INVALID_ARGUMENT;
     ctx = plan->context;
+    if (hconv_struct_read(&args_struct, given, args, why, sizeof why)) return refuse(plan, why);
     workspace_bytes = plan->root_bytes + (size_t)ctx->options.num_threads * plan->slot_bytes;
     status = check_args(plan, args, workspace_bytes);
     if (status) return status;

@@ -1,140 +1,15 @@
 // The API against a table of hand-written kernels: every function misused once, memory that runs out at every call, other
 // people's thread pools, several libraries, many threads on one plan.
 // SPDX-License-Identifier: MIT
-#include "fake_library.h"
+#include "application.h"
 
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <cstring>
 #include <functional>
-#include <memory>
-#include <string>
 #include <thread>
-#include <vector>
 
 namespace {
-
-struct Why {
-    char text[HCONV_WHY_BYTES] = "";
-    bool says(const std::string &word) const { return std::strstr(text, word.c_str()) != nullptr; }
-};
-#define EXPECT_SAYS(why, word) EXPECT_TRUE((why).says(word)) << "should say '" << word << "': " << (why).text
-
-// The services of an application: memory that counts and fails at its fail_at-th call (from 1), and a log.
-struct Services {
-    int calls = 0, fail_at = 0, live = 0;
-    std::vector<std::string> log;
-
-    static void *alloc(void *user, size_t align, size_t bytes) {
-        auto *s = static_cast<Services *>(user);
-        if (++s->calls == s->fail_at) return nullptr;
-        EXPECT_GE(align, 64u);
-        void *p = std::aligned_alloc(align, (bytes + align - 1) / align * align);
-        std::memset(p, 0xee, bytes);
-        ++s->live;
-        return p;
-    }
-    static void free(void *user, void *ptr) {
-        ASSERT_NE(ptr, nullptr);
-        --static_cast<Services *>(user)->live;
-        std::free(ptr);
-    }
-    static void note(void *user, int, const char *message) {
-        static_cast<Services *>(user)->log.emplace_back(message);
-    }
-    hconv_context_options options() {
-        hconv_context_options o{};
-        o.struct_size = sizeof o;
-        o.num_threads = 1;
-        o.user = this, o.alloc = alloc, o.free = free, o.log = note;
-        return o;
-    }
-    bool logged(const std::string &word) const {
-        for (const std::string &line : log)
-            if (line.find(word) != std::string::npos) return true;
-        return false;
-    }
-};
-
-using Context = std::unique_ptr<hconv_context, decltype(&hconv_context_destroy)>;
-using Plan = std::unique_ptr<hconv_plan, decltype(&hconv_plan_destroy)>;
-
-Context make_context(const hconv_context_options &options, const std::vector<const hconv_library *> &libraries) {
-    hconv_context *ctx = nullptr;
-    Why why;
-    EXPECT_EQ(hconv_context_create(&options, &ctx, why.text, sizeof why.text), HCONV_OK) << why.text;
-    for (const hconv_library *library : libraries) EXPECT_EQ(hconv_context_add_library(ctx, library), HCONV_OK);
-    return Context(ctx, hconv_context_destroy);
-}
-
-hconv_problem problem_of(const std::string &text) {
-    hconv_problem p;
-    Why why;
-    EXPECT_EQ(hconv_problem_parse(text.c_str(), &p, why.text, sizeof why.text), HCONV_OK) << why.text;
-    return p;
-}
-
-Plan make_plan(const Context &ctx, const std::string &text) {
-    hconv_problem p = problem_of(text);
-    hconv_plan *plan = nullptr;
-    Why why;
-    EXPECT_EQ(hconv_plan_create(ctx.get(), &p, &plan, why.text, sizeof why.text), HCONV_OK) << why.text;
-    return Plan(plan, hconv_plan_destroy);
-}
-
-hconv_plan_info describe(const Plan &plan) {
-    hconv_plan_info info{};
-    info.struct_size = sizeof info;
-    EXPECT_EQ(hconv_plan_describe(plan.get(), &info), HCONV_OK);
-    return info;
-}
-
-struct Aligned { // zeroed memory at a 64-byte boundary
-    std::vector<char> bytes;
-    explicit Aligned(size_t size) : bytes(size + 64) {}
-    char *at(size_t offset = 0) {
-        return bytes.data() + (64 - reinterpret_cast<uintptr_t>(bytes.data()) % 64) % 64 + offset;
-    }
-};
-
-// Everything a correct call needs for a pointwise problem of 3 to 2 channels over `pixels`; tests spoil one thing each.
-struct Call {
-    std::vector<float> x, y, weight{1, 1, 1, 2, 2, 2}, bias{0, 10};
-    std::vector<hconv_parameter> parameters;
-    Aligned packed, workspace;
-    std::vector<const void *> inputs;
-    std::vector<void *> outputs;
-    hconv_run_args args{};
-    hconv_plan_info info;
-
-    explicit Call(const Plan &plan, size_t pixels = 20)
-        : x(pixels * 3), y(pixels * 2, -1.0f), packed(describe(plan).packed_bytes),
-          workspace(describe(plan).workspace_bytes), info(describe(plan)) {
-        for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17);
-        parameters = {{"weight", weight.data(), weight.size() * 4}, {"bias", bias.data(), bias.size() * 4}};
-        EXPECT_EQ(pack(plan), HCONV_OK);
-        inputs = {x.data()}, outputs = {y.data()};
-        args.struct_size = sizeof args;
-        args.input_count = args.output_count = 1;
-        args.inputs = inputs.data(), args.outputs = outputs.data();
-        args.packed = packed.at();
-        args.workspace = workspace.at(), args.workspace_bytes = info.workspace_bytes;
-    }
-    hconv_status pack(const Plan &plan, Why *why = nullptr) {
-        return hconv_pack(plan.get(), parameters.data(), static_cast<int>(parameters.size()), packed.at(),
-                          info.packed_bytes, why ? why->text : nullptr, why ? sizeof why->text : 0);
-    }
-    bool correct() const { // nhwc; every value is exact
-        for (size_t i = 0; i < y.size(); ++i) {
-            const float *pixel = &x[i / 2 * 3];
-            if (y[i] != static_cast<float>(i % 2 * 10) + static_cast<float>(i % 2 + 1) * (pixel[0] + pixel[1] + pixel[2]))
-                return false;
-        }
-        return true;
-    }
-};
 
 TEST(Misuse, StatusNames) {
     for (int i = HCONV_OK; i <= HCONV_INTERNAL; ++i)
@@ -150,7 +25,7 @@ TEST(Misuse, ContextCreate) {
     struct Case { std::function<void(hconv_context_options &)> spoil; const char *says; };
     const Case cases[] = {
         {[](auto &o) { o.struct_size = 0; }, "struct_size"},
-        {[](auto &o) { o.struct_size -= 8; }, "struct_size"},
+        {[](auto &o) { o.struct_size = 1 << 20; }, "struct_size"},
         {[](auto &o) { o.alloc = nullptr; }, "alloc"},
         {[](auto &o) { o.free = nullptr; }, "free"},
         {[](auto &o) { o.num_threads = -1; }, "num_threads"},
@@ -251,6 +126,97 @@ TEST(Misuse, DescribeAndTensor) {
     EXPECT_EQ(info.tensor_count, 4);
     EXPECT_STREQ(info.schedule, "by-hand");
     EXPECT_EQ(info.flops, 2.0 * 4 * 5 * 3 * 2);
+}
+
+// A caller's struct in memory of any size, as one built against an older or newer header has it.
+template<typename T>
+struct Sized {
+    std::vector<char> bytes;
+    Sized(const T &value, size_t size) : bytes(std::max(size, sizeof(T))) {
+        std::memcpy(bytes.data(), &value, sizeof value);
+        std::fill(bytes.begin() + long(size), bytes.end(), char(0xee)); // not the caller's any more
+        at()->struct_size = uint32_t(size);
+    }
+    T *at() { return reinterpret_cast<T *>(bytes.data()); }
+};
+
+// Fields that the caller does not have are 0; those that this runtime does not know must be.
+TEST(StructSize, OfOlderAndNewerCallersIsUnderstood) {
+    Services services;
+    hconv_context_options options = services.options();
+    hconv_context *raw = nullptr;
+    Why why;
+    Sized<hconv_context_options> old(options, offsetof(hconv_context_options, cuda_context));
+    ASSERT_EQ(hconv_context_create(old.at(), &raw, why.text, sizeof why.text), HCONV_OK) << why.text;
+    Context ctx(raw, hconv_context_destroy);
+    ASSERT_EQ(hconv_context_add_library(raw, &fake_library), HCONV_OK);
+    hconv_problem p = problem_of(FAKE_FIXED);
+    for (size_t size : {offsetof(hconv_problem, extra), sizeof p, sizeof p + 4, sizeof p + 64}) {
+        Sized<hconv_problem> sized(p, size);
+        hconv_plan *plan = nullptr;
+        char text[HCONV_PROBLEM_BYTES];
+        ASSERT_EQ(hconv_plan_create(raw, sized.at(), &plan, why.text, sizeof why.text), HCONV_OK) << why.text;
+        Plan owned(plan, hconv_plan_destroy);
+        Call call(owned);
+        EXPECT_EQ(hconv_problem_format(sized.at(), text, sizeof text), HCONV_OK);
+        EXPECT_STREQ(text, FAKE_FIXED);
+        Sized<hconv_run_args> args(call.args, size == sizeof p ? sizeof call.args : sizeof call.args + 16);
+        EXPECT_EQ(hconv_run(plan, args.at()), HCONV_OK);
+        EXPECT_TRUE(call.correct());
+        Sized<hconv_run_args> short_args(call.args, offsetof(hconv_run_args, workspace)); // then the context allocates
+        EXPECT_EQ(hconv_run(plan, short_args.at()), HCONV_OK);
+    }
+}
+
+TEST(StructSize, WhatARuntimeWouldIgnoreIsRefused) {
+    Services services;
+    Context ctx = make_context(services.options(), {&fake_library});
+    Plan plan = make_plan(ctx, FAKE_FIXED);
+    Call call(plan);
+    hconv_plan *other = nullptr;
+    hconv_context *another = nullptr;
+    Why why, options_why;
+    Sized<hconv_problem> p(problem_of(FAKE_FIXED), sizeof(hconv_problem) + 8);
+    p.bytes.back() = 1;
+    EXPECT_EQ(hconv_plan_create(ctx.get(), p.at(), &other, why.text, sizeof why.text), HCONV_INVALID_ARGUMENT);
+    EXPECT_SAYS(why, "hconv_problem");
+    EXPECT_SAYS(why, "newer hconv");
+    char text[HCONV_PROBLEM_BYTES];
+    EXPECT_EQ(hconv_problem_format(p.at(), text, sizeof text), HCONV_INVALID_ARGUMENT);
+    Sized<hconv_context_options> options(services.options(), sizeof(hconv_context_options) + 1);
+    options.bytes.back() = 1;
+    EXPECT_EQ(hconv_context_create(options.at(), &another, options_why.text, sizeof options_why.text),
+              HCONV_INVALID_ARGUMENT);
+    EXPECT_SAYS(options_why, "newer hconv");
+    Sized<hconv_run_args> args(call.args, sizeof(hconv_run_args) + 24);
+    args.bytes[sizeof(hconv_run_args)] = 1;
+    EXPECT_EQ(hconv_run(plan.get(), args.at()), HCONV_INVALID_ARGUMENT);
+    EXPECT_TRUE(services.logged("newer hconv"));
+    for (uint32_t size : {0u, 4u, uint32_t(offsetof(hconv_run_args, packed)), 1u << 20, UINT32_MAX}) {
+        call.args.struct_size = size;
+        EXPECT_EQ(hconv_run(plan.get(), &call.args), HCONV_INVALID_ARGUMENT) << size;
+    }
+}
+
+// What is written into a caller's struct ends where the caller's struct ends.
+TEST(StructSize, OutputsFillWhatTheCallerHas) {
+    Services services;
+    Context ctx = make_context(services.options(), {&fake_library});
+    Plan plan = make_plan(ctx, FAKE_FIXED);
+    Sized<hconv_plan_info> old({}, offsetof(hconv_plan_info, flops)), young({}, sizeof(hconv_plan_info) + 8);
+    young.bytes.back() = 1;
+    ASSERT_EQ(hconv_plan_describe(plan.get(), old.at()), HCONV_OK);
+    ASSERT_EQ(hconv_plan_describe(plan.get(), young.at()), HCONV_OK);
+    EXPECT_EQ(old.at()->struct_size, offsetof(hconv_plan_info, flops));
+    EXPECT_EQ(old.at()->packed_bytes, describe(plan).packed_bytes);
+    EXPECT_EQ(old.bytes.back(), char(0xee));
+    EXPECT_EQ(young.at()->struct_size, sizeof(hconv_plan_info) + 8);
+    EXPECT_EQ(young.at()->flops, describe(plan).flops);
+    EXPECT_EQ(young.bytes.back(), 0) << "what this runtime does not know is 0";
+    Sized<hconv_tensor_info> tensor({}, offsetof(hconv_tensor_info, default_value));
+    ASSERT_EQ(hconv_plan_tensor(plan.get(), 1, tensor.at()), HCONV_OK);
+    EXPECT_EQ(tensor.at()->bytes, 24u);
+    EXPECT_EQ(tensor.bytes.back(), char(0xee));
 }
 
 TEST(Tensors, ComeInOrderWithDenseStrides) {
