@@ -59,16 +59,9 @@ void hconv1_free(void *user_context, void *ptr) {
     for (; w->last && w->last->freed; w->last = w->last->before) w->top = w->last->start;
 }
 
-typedef struct loop {
-    hconv_run_record *run;
-    int (*task)(void *, int, uint8_t *);
-    uint8_t *closure;
-    int min, count, next;
-} loop;
-
 /* Worker j: takes task numbers until none is left. */
 static int loop_worker(void *arg, int j) {
-    loop *l = (loop *)arg;
+    hconv_loop *l = (hconv_loop *)arg;
     hconv_worker *w = (hconv_worker *)(void *)(l->run->slots + (size_t)j * l->run->plan->slot_bytes);
     hconv_worker_init(w, l->run, (char *)w + HCONV_ALIGN, l->run->plan->slot_bytes - HCONV_ALIGN);
     w->inside_task = 1;
@@ -86,7 +79,7 @@ int hconv1_do_par_for(void *user_context, int (*task)(void *, int, uint8_t *), i
     hconv_worker *w = (hconv_worker *)user_context;
     const hconv_context *ctx = w->run->plan->context;
     int workers = count < w->run->worker_count ? count : w->run->worker_count;
-    loop l;
+    hconv_loop l;
     if (w->inside_task) {
         for (int i = 0; i < count; ++i)
             if (task(w, min + i, closure)) return -1;

@@ -81,6 +81,14 @@ typedef struct hconv_run {
     int error; /* hconv_status of the first failure */
 } hconv_run_record;
 
+/* A parallel loop under way: what the context's parallel_for gets as arg. Tasks next .. count - 1 are still to be taken. */
+typedef struct hconv_loop {
+    hconv_run_record *run;
+    int (*task)(void *, int, uint8_t *);
+    uint8_t *closure;
+    int min, count, next;
+} hconv_loop;
+
 /* Physical dimensions of a tensor under a layout string, outermost first. */
 typedef struct hconv_physical_dimension { int letter; int64_t block, extent; } hconv_physical_dimension;
 /* block: 0 = the whole dimension, -1 = counts blocks, > 0 = inside of a block of that size. Returns the number, 0 if the

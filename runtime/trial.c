@@ -27,7 +27,7 @@
 #define AROUND 0x7fc0beefu    /* what is around every tensor, and in the workspace */
 #define LINE 64
 #define FLUSH (-1)
-#define MANY_THREADS 7
+#define MANY_THREADS 8
 #define MUCH (1 << 24) /* bytes in all tensors: from here on fewer alignments are tried */
 
 typedef struct region {
@@ -376,11 +376,102 @@ static int repeat_under(bench *b, int threads, int reversed) {
     return ok;
 }
 
+/* The memory that tasks of a parallel loop share: what it held before the loop, and what tasks made of it. */
+typedef struct shared_part {
+    const char *name;
+    unsigned char *at, *before, *after, *written;
+    size_t bytes;
+} shared_part;
+
+typedef struct ledger {
+    shared_part part[HCONV_MAX_TENSORS + 1];
+    int count;
+    const char *clash; /* where two tasks wrote one element */
+} ledger;
+
+static int ledger_add(ledger *l, const char *name, unsigned char *at, size_t bytes) {
+    shared_part *p = &l->part[l->count++];
+    p->name = name, p->at = at, p->bytes = bytes;
+    p->before = (unsigned char *)malloc(3 * bytes + 1);
+    if (!p->before) return 0;
+    p->after = p->before + bytes, p->written = p->after + bytes;
+    return 1;
+}
+
+/* Moves what a task wrote into the ledger and undoes it, so that a second writer shows up as well. */
+static void take_writes(ledger *l) {
+    uint32_t word;
+    for (shared_part *p = l->part; p < l->part + l->count; ++p) {
+        for (size_t i = 0; i < p->bytes; i += sizeof word) {
+            if (i % 1024 == 0 && i + 1024 <= p->bytes && !memcmp(p->at + i, p->before + i, 1024)) i += 1024 - sizeof word;
+            else if (memcmp(p->at + i, p->before + i, sizeof word)) {
+                if (p->written[i]) l->clash = p->name;
+                p->written[i] = 1;
+                memcpy(p->after + i, p->at + i, sizeof word);
+                memcpy(p->at + i, p->before + i, sizeof word);
+            }
+        }
+    }
+}
+
+/* Every task as if it were alone: it sees nothing of what others of its loop wrote. */
+static int apart_parallel_for(void *user, int count, int (*task)(void *arg, int i), void *arg) {
+    ledger *l = (ledger *)user;
+    hconv_loop *loop = (hconv_loop *)arg;
+    int tasks = loop->count, error = 0;
+    (void)count;
+    for (shared_part *p = l->part; p < l->part + l->count; ++p) {
+        memcpy(p->before, p->at, p->bytes);
+        memcpy(p->after, p->at, p->bytes);
+        memset(p->written, 0, p->bytes);
+    }
+    for (int i = 0; i < tasks && !error; ++i) {
+        loop->next = i, loop->count = i + 1;
+        error = task(arg, 0);
+        take_writes(l);
+    }
+    for (shared_part *p = l->part; p < l->part + l->count; ++p) memcpy(p->at, p->after, p->bytes);
+    return error;
+}
+
+/* Outputs, and the part of the workspace that is not a worker's own. */
+static int run_apart(bench *b, const service *v, ledger *l) {
+    placement where = {1, 0};
+    hconv_status status;
+    if (!workspace_make(b, v, where)) return 0;
+    place_all(b, where);
+    for (int i = first_output(b); i < b->list.count; ++i)
+        if (!ledger_add(l, b->tensor[i].name, b->tensor[i].data, b->tensor[i].bytes))
+            return failed(b->s, "%s: no memory%s", b->s->doing, "");
+    if (!ledger_add(l, "a buffer of the workspace", b->workspace.data + HCONV_ALIGN, v->plan->root_bytes - HCONV_ALIGN))
+        return failed(b->s, "%s: no memory%s", b->s->doing, "");
+    status = call(b, v, b->workspace.data, b->workspace.bytes);
+    if (status) return failed(b->s, "%s: hconv_run says %s", b->s->doing, hconv_status_name(status));
+    if (l->clash) return failed(b->s, "%s: two tasks write one element of %s", b->s->doing, l->clash);
+    return check_memory(b) && same_outputs(b);
+}
+
+static int check_disjoint(bench *b) {
+    hconv_context_options options = options_of(2, 1);
+    char why[HCONV_WHY_BYTES] = "";
+    ledger l;
+    service v;
+    int ok;
+    memset(&l, 0, sizeof l);
+    options.parallel_for = apart_parallel_for, options.user = &l;
+    snprintf(b->s->doing, sizeof b->s->doing, "every task alone");
+    if (service_open(&v, b->t, &options, why, sizeof why)) ok = failed(b->s, "a second plan of the problem: %s%s", why, "");
+    else ok = run_apart(b, &v, &l);
+    for (int i = 0; i < l.count; ++i) free(l.part[i].before);
+    service_close(&v);
+    return ok;
+}
+
 static int check_repeat(bench *b) {
-    static const int threads[] = {1, 2, MANY_THREADS};
+    static const int threads[] = {1, 2, 5, MANY_THREADS};
     int ok = 1;
-    for (int i = 0; i < 3 && ok; ++i) ok = repeat_under(b, threads[i], 0);
-    return ok && repeat_under(b, MANY_THREADS, 1);
+    for (int i = 0; i < 4 && ok; ++i) ok = repeat_under(b, threads[i], 0);
+    return ok && repeat_under(b, MANY_THREADS, 1) && check_disjoint(b);
 }
 
 /* An allocator that fails at its k-th call and counts what is out. */

@@ -14,7 +14,8 @@ extern "C" {
 enum { /* hconv_trial.checks */
        HCONV_TRIAL_BOUNDS =
            1, /* guard pages before and behind every tensor, at every alignment that is a multiple of 4 */
-       HCONV_TRIAL_REPEAT = 2, /* the same bits again, for 1, 2 and many threads, and for tasks in reversed order */
+       HCONV_TRIAL_REPEAT = 2, /* the same bits again, for 1, 2, 5 and 8 threads, and for tasks in reversed order; no
+                                  two tasks of a loop write one element */
        HCONV_TRIAL_WORKSPACE =
            4, /* exactly workspace_bytes, whatever they hold, are enough; one less is refused; an allocator
                                   that fails at its k-th call gives out of memory and loses nothing */

@@ -80,7 +80,8 @@ void Direct::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
             .vectorize(co.lane)
             .unroll(co.unrolled)
             .unroll(xi);
-        if (one_row) x86::parallel_along_row(st, xo, co.block, task, s.n, rows, p.n);
+        if (one_row)
+            x86::parallel_along_row(st, xo, co.block, task, s.n, x86::tiles_a_task(ow, p.ow(), width, tail, rows), p.n);
         else x86::parallel_tasks(st, task, s.n, p.n);
     });
     s.acc.bound_extent(s.co, co.size());

@@ -123,9 +123,22 @@ inline void parallel_tasks(Stage out, const Var &task, const Var &n, int images)
     out.parallel(task);
 }
 
+// Tiles a task: `tiles`, or as many more as it takes for a last tile that moves inwards not to be alone in its task: it
+// writes elements of the tile before, and no two tasks write one element.
+inline Expr tiles_a_task(const Expr &extent, int fixed, int width, TailStrategy tail, int tiles) {
+    if (tail != TailStrategy::ShiftInwards) return tiles;
+    tiles = std::max(tiles, 2);
+    if (fixed != HCONV_OPEN) {
+        while (ceil_div(fixed, width) % tiles == 1) ++tiles;
+        return tiles;
+    }
+    Expr all = (extent + width - 1) / width;
+    return select(all % tiles != 1, tiles, all % (tiles + 1) != 1, tiles + 1, max(all, 1));
+}
+
 // A map of one row has its tasks along it: `tiles` tiles of one block of channels each.
-inline void parallel_along_row(Stage out, const Var &tile, const Var &block, const Var &task, const Var &n, int tiles,
-                               int images) {
+inline void parallel_along_row(Stage out, const Var &tile, const Var &block, const Var &task, const Var &n,
+                               const Expr &tiles, int images) {
     out.split(tile, task, tile, tiles, TailStrategy::GuardWithIf).fuse(block, task, task);
     parallel_tasks(out, task, n, images);
 }

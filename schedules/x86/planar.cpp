@@ -74,7 +74,8 @@ void Planar::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
         [&](Stage st, int width, TailStrategy tail) {
             st.split(s.x, xo, xi, width, tail).never_partition_all();
             st.reorder({xi, cu, yu, xo, yi, cb}).vectorize(xi).unroll(cu).unroll(yu);
-            if (one_row) x86::parallel_along_row(st, xo, cb, task, s.n, rows, p.n);
+            if (one_row)
+                x86::parallel_along_row(st, xo, cb, task, s.n, x86::tiles_a_task(ow, p.ow(), width, tail, rows), p.n);
             else x86::parallel_tasks(st, task, s.n, p.n);
         },
         false);

@@ -30,6 +30,7 @@ enum Fault {
     changes_x,
     adds_noise,
     depends_on_order,
+    writes_what_the_next_writes,
     trusts_workspace,
     too_little_workspace,
     wrong_tap,
@@ -69,6 +70,11 @@ int pixel_task(void *user_context, int i, uint8_t *closure) {
         int terms = fault == drops_remainder ? ci / 2 * 2 : ci, swap = fault == wrong_tap;
         for (int c = 0; c < terms; ++c) sum += floats(b.weight)[o * ci + (swap ? ci - 1 - c : c)] * row[c];
         if (fault != skips_an_output || i + 1 != pixels || o + 1 != co) floats(b.y)[i * co + o] = sum;
+    }
+    for (int o = 0; o < co && fault == writes_what_the_next_writes && i + 1 < pixels; ++o) {
+        float sum = floats(b.bias)[o];
+        for (int c = 0; c < ci; ++c) sum += floats(b.weight)[o * ci + c] * x[ci + c];
+        floats(b.y)[(i + 1) * co + o] = sum;
     }
     if (fault == writes_behind_y && i + 1 == pixels) floats(b.y)[(i + 1) * co] = 0;
     hconv1_free(user_context, row);
@@ -145,6 +151,14 @@ TEST(Trial, NothingElseIsWritten) {
 TEST(Trial, BitsDependOnNothingButTheData) {
     EXPECT_EQ(try_kernel(adds_noise, HCONV_TRIAL_BOUNDS).trial, HCONV_FAILED) << "addresses";
     EXPECT_EQ(try_kernel(depends_on_order, HCONV_TRIAL_REPEAT).trial, HCONV_FAILED) << "order of tasks";
+}
+
+// The values are right, and the same whoever comes last: only who writes what tells.
+TEST(Trial, NoTwoTasksWriteOneElement) {
+    EXPECT_EQ(try_kernel(writes_what_the_next_writes, HCONV_TRIAL_ALL & ~HCONV_TRIAL_REPEAT).trial, HCONV_PASSED);
+    Outcome o = try_kernel(writes_what_the_next_writes, HCONV_TRIAL_REPEAT);
+    EXPECT_EQ(o.trial, HCONV_FAILED);
+    EXPECT_NE(o.sentence.find("two tasks write one element of y"), std::string::npos) << o.sentence;
 }
 
 TEST(Trial, WorkspaceIsScratchOfTheStatedSize) {
