@@ -24,18 +24,27 @@ Expr pooled_size(int dialect, const Expr &size, int factor) {
     return dialect == HCONV_OCTAVE_FB ? (size + (factor - 1)) / factor : max(size / factor, 1);
 }
 
+// May a window of the halved map hang over the edge of one of this size?
+bool clipped(int dialect, const Expr &size, int factor) {
+    auto fixed = Internal::as_const_int(Internal::simplify(size));
+    return !fixed || (dialect == HCONV_OCTAVE_FB ? *fixed % factor != 0 : *fixed < factor);
+}
+
 // Mean over the factor x factor window, clipped to the map.
 Map pool(const Map &m, int dialect, int factor, const OctaveStages &s, Func f) {
+    const bool cut_x = clipped(dialect, m.w, factor), cut_y = clipped(dialect, m.h, factor);
     Expr sum = 0.0f;
     for (int dy = 0; dy < factor; ++dy) {
         for (int dx = 0; dx < factor; ++dx) {
             Expr x = s.x * factor + dx, y = s.y * factor + dy;
-            Expr v = m.at(s.c, min(x, m.w - 1), min(y, m.h - 1), s.n);
-            sum += dx + dy == 0 ? v : select(x < m.w && y < m.h, v, 0.0f);
+            Expr v = m.at(s.c, cut_x ? min(x, m.w - 1) : x, cut_y ? min(y, m.h - 1) : y, s.n);
+            if (cut_x && dx) v = select(x < m.w, v, 0.0f);
+            if (cut_y && dy) v = select(y < m.h, v, 0.0f);
+            sum += v;
         }
     }
-    Expr wide = min(m.w - s.x * factor, factor), high = min(m.h - s.y * factor, factor);
-    f(s.c, s.x, s.y, s.n) = sum / cast<float>(wide * high);
+    Expr wide = cut_x ? min(m.w - s.x * factor, factor) : factor, high = cut_y ? min(m.h - s.y * factor, factor) : factor;
+    f(s.c, s.x, s.y, s.n) = sum * (1.0f / cast<float>(wide * high));
     return {[f](Expr c, Expr x, Expr y, Expr n) { return f(c, x, y, n); }, pooled_size(dialect, m.w, factor),
             pooled_size(dialect, m.h, factor)};
 }
@@ -46,27 +55,36 @@ class Octave : public ConvGenerator<Octave, OctaveStages> {
 public:
     void algorithm(const Problem &p, const Tensors &t, OctaveStages &s) {
         const hconv_octave o = hconv_octave_of(&p);
-        Map after[4];
-        for (int i = 0; i < 4; ++i)
-            if (o.path[i].exists) after[i] = convolve(p, t, o, i, s);
-        auto finish = [&](Func &f, int same, int across, bool up, const char *bias, const char *residual, int first_channel) {
-            Expr sum = t.parameter(bias, {s.c});
-            if (o.path[same].exists) sum += after[same].at(s.c, s.x, s.y, s.n);
-            if (o.path[across].exists && up)
-                sum += after[across].at(s.c, min(s.x / 2, after[across].w - 1), min(s.y / 2, after[across].h - 1), s.n);
-            if (o.path[across].exists && !up) sum += after[across].at(s.c, s.x, s.y, s.n);
-            if (p.residual()) sum += t.input(residual, s.c, s.x, s.y, s.n);
-            f(s.c, s.x, s.y, s.n) = activation(p, t, sum, s.c + first_channel);
+        const bool up = o.upsample && o.path[HCONV_LH].exists;
+        auto finish = [&](Func &f, const OctaveSum &sum, const char *residual, int first_channel) {
+            Expr v = sum.acc(s.c, s.x, s.y, s.n);
+            if (p.residual()) v += t.input(residual, s.c, s.x, s.y, s.n);
+            f(s.c, s.x, s.y, s.n) = activation(p, t, v, s.c + first_channel);
         };
-        if (o.co_h)
-            finish(s.high, HCONV_HH, HCONV_LH, o.upsample, "bias_h", o.co_l ? "residual_h" : "residual", 0);
-        if (o.co_l) finish(s.low, HCONV_LL, HCONV_HL, false, "bias_l", "residual_l", o.co_h);
+        if (o.co_h) {
+            Expr start = t.parameter("bias_h", {s.c});
+            if (up) {
+                s.up.acc(s.c, s.x, s.y, s.n) = 0.0f;
+                Map low = add(p, t, o, HCONV_LH, s, s.up);
+                start += low.at(s.c, min(s.x / 2, low.w - 1), min(s.y / 2, low.h - 1), s.n);
+            }
+            s.high_sum.acc(s.c, s.x, s.y, s.n) = start;
+            add(p, t, o, HCONV_HH, s, s.high_sum);
+            if (!up) add(p, t, o, HCONV_LH, s, s.high_sum);
+            finish(s.high, s.high_sum, o.co_l ? "residual_h" : "residual", 0);
+        }
+        if (o.co_l) {
+            s.low_sum.acc(s.c, s.x, s.y, s.n) = t.parameter("bias_l", {s.c});
+            add(p, t, o, HCONV_HL, s, s.low_sum), add(p, t, o, HCONV_LL, s, s.low_sum);
+            finish(s.low, s.low_sum, "residual_l", o.co_h);
+        }
     }
 
 private:
-    // A path's map, halved as often as the dialect says, and the stride-1 convolution of it.
-    static Map convolve(const Problem &p, const Tensors &t, const hconv_octave &o, int path, OctaveStages &s) {
+    // Adds to the sum, if the path exists, the stride-1 convolution of its map, halved as often as the dialect says.
+    static Map add(const Problem &p, const Tensors &t, const hconv_octave &o, int path, OctaveStages &s, OctaveSum &sum) {
         const hconv_octave_path &q = o.path[path];
+        if (!q.exists) return {};
         const char *input = path == HCONV_LH || path == HCONV_LL ? "x_l" : "x_h";
         const std::string name = hconv_octave_names[path];
         OctavePath &stages = s.path[path];
@@ -81,15 +99,15 @@ private:
         stages.exists = true;
         stages.r = RDom(0, q.ci / q.groups, 0, p.kw, 0, p.kh, "r_" + name);
         stages.padded = Func("padded_" + name);
-        stages.acc = Func("acc_" + name);
-        auto in = [&](const Expr &x, const Expr &y) { return m.at(s.c, x, y, s.n); };
-        stages.padded(s.c, s.x, s.y, s.n) = p.has_padding() ? inside_or_zero(s.x, s.y, m.w, m.h, in) : in(s.x, s.y);
+        stages.padded(s.c, s.x, s.y, s.n) = inside_or_zero(s.x, s.y, m.w, m.h, [&](const Expr &x, const Expr &y) {
+            return m.at(s.c, x, y, s.n);
+        });
         Expr ci = group_start(s.c, q.ci, q.co, q.groups) + stages.r.x;
         Expr ix = s.x + stages.r.y * p.dilation_w - p.pad_left, iy = s.y + stages.r.z * p.dilation_h - p.pad_top;
-        stages.acc(s.c, s.x, s.y, s.n) = 0.0f;
-        stages.acc(s.c, s.x, s.y, s.n) += t.parameter(name + ".weight", {s.c, stages.r.x, stages.r.z, stages.r.y}) *
-                                          stages.padded(ci, ix, iy, s.n);
-        Func acc = stages.acc;
+        sum.paths.push_back(path);
+        sum.acc(s.c, s.x, s.y, s.n) += t.parameter(name + ".weight", {s.c, stages.r.x, stages.r.z, stages.r.y}) *
+                                       stages.padded(ci, ix, iy, s.n);
+        Func acc = sum.acc;
         return {[acc](Expr c, Expr x, Expr y, Expr n) { return acc(c, x, y, n); },
                 m.w + p.pad_left + p.pad_right - p.dilation_w * (p.kw - 1),
                 m.h + p.pad_top + p.pad_bottom - p.dilation_h * (p.kh - 1)};

@@ -13,13 +13,21 @@ struct OctavePath {
     bool exists = false;
     Halide::RDom r;                              // input channel within the group, kx, ky
     std::vector<Halide::Func> pooled;            // (c, x, y, n): halvings on the way, in order
-    Halide::Func padded, acc;                    // acc: pure 0, update 0 the sum over r
+    Halide::Func padded;                         // zeros around the map, at any distance
+};
+
+// Paths that meet at one resolution. acc: pure: where the sum starts; update i: path[paths[i]] summed over its r.
+struct OctaveSum {
+    Halide::Func acc;
+    std::vector<int> paths;
 };
 
 struct OctaveStages {
     static constexpr const char *family = "octave";
     Halide::Var c{"c"}, x{"x"}, y{"y"}, n{"n"};
     OctavePath path[4];                          // HCONV_HH, HCONV_HL, HCONV_LH, HCONV_LL
+    // up: what the low map adds to the high one, before it is upsampled; no paths where that does not exist.
+    OctaveSum high_sum{Halide::Func("high_sum"), {}}, low_sum{Halide::Func("low_sum"), {}}, up{Halide::Func("up"), {}};
     Halide::Func high{"high"}, low{"low"};       // undefined where the problem has no such output
     std::vector<Halide::Func> outputs() const {
         std::vector<Halide::Func> list;
@@ -32,9 +40,10 @@ struct OctaveStages {
         for (const OctavePath &p : path) {
             if (!p.exists) continue;
             list.insert(list.end(), p.pooled.begin(), p.pooled.end());
-            list.insert(list.end(), {p.padded, p.acc});
+            list.push_back(p.padded);
         }
-        for (const Halide::Func &f : outputs()) list.push_back(f);
+        for (const Halide::Func &f : {up.acc, high_sum.acc, low_sum.acc, high, low})
+            if (f.defined()) list.push_back(f);
         return list;
     }
     bool is_output(const Halide::Func &f) const { return f.name() == high.name() || f.name() == low.name(); }

@@ -1,0 +1,201 @@
+// octave.cpp - octave convolution, lanes = output channels: each map is a direct convolution of its own loop, in whose
+// block of vectors x pixels all paths to that map are summed. Pooling happens as a task's rows are staged; what the low
+// map adds to the high one is computed at its own resolution, beside the block of channels that reads it.
+// SPDX-License-Identifier: MIT
+#include "generators/octave.h"
+
+#include "runtime/variants/octave.h"
+#include "schedules/schedule.h"
+#include "schedules/x86/idioms.h"
+
+namespace hconv {
+
+using namespace Halide;
+
+namespace {
+
+// A sum as the convolution of stride 1 that makes its map: of the path with the most inputs.
+Problem as_conv(const Problem &p, std::initializer_list<int> paths, int co, int oh, int ow) {
+    const hconv_octave o = hconv_octave_of(&p);
+    Problem conv = p;
+    conv.stride_h = conv.stride_w = 1, conv.ci = 1, conv.co = co, conv.groups = 1;
+    for (int i : paths)
+        if (o.path[i].exists) conv.ci = std::max(conv.ci, o.path[i].ci);
+    if (oh != HCONV_OPEN) conv.h = oh + p.dilation_h * (p.kh - 1) - p.pad_top - p.pad_bottom;
+    if (ow != HCONV_OPEN) conv.w = ow + p.dilation_w * (p.kw - 1) - p.pad_left - p.pad_right;
+    // The slopes of both maps are one tensor: the low map's last block must not read on behind it.
+    if (p.activation == HCONV_PRELU || p.activation == HCONV_LEAKY) conv.flags |= HCONV_RESIDUAL;
+    return conv;
+}
+Problem high_conv(const Problem &p) {
+    const hconv_octave o = hconv_octave_of(&p);
+    return as_conv(p, {HCONV_HH, HCONV_LH}, o.co_h, o.oh, o.ow);
+}
+Problem low_conv(const Problem &p) {
+    const hconv_octave o = hconv_octave_of(&p);
+    return as_conv(p, {HCONV_HL, HCONV_LL}, o.co_l, o.ohl, o.owl);
+}
+
+int width_of(const Problem &conv) { return x86::size_or(conv.ow(), x86::open_width); }
+
+struct Maps : Schedule<OctaveStages> {
+    Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                      // vectors of high channels in the block
+    Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};        // high pixels in the block
+    Knob rows{this, "rows", 4, {2, 4, 8, 16}};                           // high rows a task
+    Knob low_co_vecs{this, "low_co_vecs", 2, {1, 2, 3, 4}};              // the same of the low map
+    Knob low_xs{this, "low_xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};
+    Knob low_rows{this, "low_rows", 4, {1, 2, 4, 8, 16}};
+
+    void defaults(const Problem &, const Machine &) override;
+    bool feasible(const Problem &, const Machine &) const override;
+    std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
+    void apply(OctaveStages &, const Problem &, const Target &) const override;
+
+private:
+    x86::ChannelBlocks high_blocks(const Problem &p, const Machine &m) const;
+    x86::ChannelBlocks low_blocks(const Problem &p, const Machine &m) const;
+};
+
+x86::ChannelBlocks blocks_of(const Problem &conv, int vectors, const Machine &m) {
+    x86::ChannelBlocks co;
+    co.lanes = x86::vector_lanes(conv.co, m), co.vectors = vectors;
+    return co;
+}
+x86::ChannelBlocks Maps::high_blocks(const Problem &p, const Machine &m) const {
+    return blocks_of(high_conv(p), co_vecs, m);
+}
+x86::ChannelBlocks Maps::low_blocks(const Problem &p, const Machine &m) const {
+    return blocks_of(low_conv(p), low_co_vecs, m);
+}
+
+void set_tile(const Problem &p, const Problem &conv, const Machine &m, Knob &vectors, Knob &pixels, Knob &lines) {
+    if (!conv.co) return;
+    int available = x86::ceil_div(conv.co, x86::vector_lanes(conv.co, m));
+    x86::RegisterTile tile = x86::best_tile(available, width_of(conv), m, p.groups > 1 ? 1 : 8);
+    if (p.groups > 1) tile.scalars = std::min(tile.scalars, 8);
+    vectors = tile.vectors, pixels = x86::even_parts(width_of(conv), tile.scalars);
+    lines = std::min(x86::rows_of(conv, m), x86::ceil_div(x86::size_or(conv.oh(), 64), 2));  // two tasks and more
+}
+
+void Maps::defaults(const Problem &p, const Machine &m) {
+    set_tile(p, high_conv(p), m, co_vecs, xs, rows);
+    set_tile(p, low_conv(p), m, low_co_vecs, low_xs, low_rows);
+    rows = (rows + 1) / 2 * 2;  // two to a low row
+}
+
+// The outputs of a block read the same inputs, or, depthwise, each its own.
+bool whole_groups(const hconv_octave_path &q, const x86::ChannelBlocks &co) {
+    if (!q.exists || q.groups == 1) return true;
+    return (q.co / q.groups) % co.size() == 0 || (q.groups == q.ci && q.ci == q.co && q.co % co.size() == 0);
+}
+
+bool Maps::feasible(const Problem &p, const Machine &m) const {
+    const hconv_octave o = hconv_octave_of(&p);
+    auto fits = [&](const Problem &conv, int vectors, int pixels, int lines) {
+        return vectors >= 1 && pixels >= 1 && lines >= 1 && pixels <= width_of(conv) &&
+               x86::fits_registers({vectors, pixels}, m);
+    };
+    if (o.co_h && (!fits(high_conv(p), co_vecs, xs, rows) || rows % 2)) return false;
+    if (o.co_l && !fits(low_conv(p), low_co_vecs, low_xs, low_rows)) return false;
+    for (int i = 0; i < 4; ++i)
+        if (!whole_groups(o.path[i], i == HCONV_HH || i == HCONV_LH ? high_blocks(p, m) : low_blocks(p, m))) return false;
+    return true;
+}
+
+std::string Maps::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
+    const std::string name = t.name;
+    if (name == "slope") return "";
+    const bool low = name == "bias_l" || name == "h2l.weight" || name == "l2l.weight";
+    return x86::blocked_layout(t, (low ? low_blocks(p, m) : high_blocks(p, m)).size());
+}
+
+// Sums of a tile in registers: every update of acc over its path's window.
+void sum_tiles(const OctaveStages &s, const OctaveSum &sum, Func at, const Var &xo, const x86::ChannelBlocks &co) {
+    Func acc = sum.acc;
+    acc.bound_extent(s.c, co.size());
+    if (sum.paths.empty()) return;
+    acc.compute_at(at, xo).reorder(s.c, s.x).vectorize(s.c, co.lanes).unroll(s.c).unroll(s.x);
+    for (size_t i = 0; i < sum.paths.size(); ++i) {
+        const RDom &r = s.path[sum.paths[i]].r;
+        acc.update(int(i)).reorder({s.c, s.x, r.x, r.y, r.z}).vectorize(s.c, co.lanes).unroll(s.c).unroll(s.x);
+    }
+}
+
+// The rows of a task of `out`, channels innermost; nchw: as they lie.
+void stage(const OctaveStages &s, const OctaveSum &sum, Func out, const Var &task, const Problem &p, const Machine &m) {
+    const hconv_octave o = hconv_octave_of(&p);
+    for (int i : sum.paths) {
+        if (p.nchw() && o.path[i].groups == 1) x86::stage_planes(s.path[i].padded, out, task, s.c, s.x, s.y, s.n, m);
+        else x86::stage_rows(s.path[i].padded, out, task, s.c, o.path[i].ci, m);
+    }
+}
+
+// One map: rows a task, blocks of channels, tiles of pixels. nchw: the sums of a block go through a scratch, from which
+// the output transposes them.
+void schedule_map(const OctaveStages &s, Func out, const OctaveSum &sum, const Problem &conv, const Machine &m,
+                  const x86::ChannelBlocks &co, int xs, int rows, const Var &task) {
+    Var xo("xo"), xi("xi"), yi("yi"), lane("pl"), unrolled("pu");
+    x86::bound_known_sizes(out, s.c, s.x, s.y, s.n, conv);
+    x86::split_rows(out, s.y, task, yi, rows, conv.oh());
+    if (conv.nchw()) {
+        out.split(s.c, co.block, co.unrolled, co.size(), TailStrategy::GuardWithIf);
+        out.reorder({s.x, co.unrolled, yi, co.block, task, s.n}).vectorize(s.x, m.lanes, TailStrategy::GuardWithIf);
+        x86::parallel_tasks(out, task, s.n, conv.n);
+        Func acc = sum.acc, scratch = acc.in(out);
+        scratch.compute_at(out, co.block).bound_extent(s.c, co.size());
+        scratch.split(s.c, unrolled, lane, co.lanes).split(s.x, xo, xi, xs, TailStrategy::RoundUp);
+        scratch.reorder({lane, unrolled, xi, xo, s.y, s.n}).vectorize(lane).unroll(unrolled).unroll(xi);
+        return sum_tiles(s, sum, scratch, xo, co);
+    }
+    x86::split_channels(out, s.c, co, conv);
+    const Expr ow = out.output_buffer().dim(1).extent();
+    x86::specialize_widths(out, ow, conv.ow(), x86::widths_below(xs), [&](Stage st, int width, TailStrategy tail) {
+        st.split(s.x, xo, xi, width, tail).never_partition_all();
+        st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n});
+        st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
+        x86::parallel_tasks(st, task, s.n, conv.n);
+    });
+    sum_tiles(s, sum, out, xo, co);
+}
+
+// up: the rows under a task's, for one block of the high map's channels.
+void schedule_up(const OctaveStages &s, const Problem &p, const x86::ChannelBlocks &co, int xs) {
+    const hconv_octave o = hconv_octave_of(&p);
+    Var xo("uxo"), xi("uxi"), lane("ul"), unrolled("uu");
+    Func acc = s.up.acc, up = acc.in();
+    up.compute_at(s.high, co.block).bound_extent(s.c, co.size()).split(s.c, unrolled, lane, co.lanes);
+    const Expr width = (s.high.output_buffer().dim(1).extent() + 1) / 2;
+    const int fixed = o.path[HCONV_LH].ow;
+    x86::specialize_widths(up, width, fixed, x86::widths_below(xs), [&](Stage st, int w, TailStrategy) {
+        st.split(s.x, xo, xi, w, TailStrategy::RoundUp).never_partition_all();
+        st.reorder({lane, unrolled, xi, xo, s.y, s.n}).vectorize(lane).unroll(unrolled).unroll(xi);
+    });
+    sum_tiles(s, s.up, up, xo, co);
+}
+
+void Maps::apply(OctaveStages &s, const Problem &p, const Target &t) const {
+    const Machine m = Machine::of(t);
+    Var task("task");
+    if (s.high.defined()) {
+        const x86::ChannelBlocks co = high_blocks(p, m);
+        schedule_map(s, s.high, s.high_sum, high_conv(p), m, co, xs, rows, task);
+        stage(s, s.high_sum, s.high, task, p, m);
+        if (!s.up.paths.empty()) {
+            const int width = x86::size_or(hconv_octave_of(&p).path[HCONV_LH].ow, x86::open_width);
+            x86::RegisterTile most{co_vecs, 1};
+            while (x86::fits_registers({most.vectors, most.scalars + 1}, m)) ++most.scalars;
+            schedule_up(s, p, co, x86::even_parts(width, most.scalars));
+            stage(s, s.up, s.high, task, p, m);
+        }
+    }
+    if (s.low.defined()) {
+        schedule_map(s, s.low, s.low_sum, low_conv(p), m, low_blocks(p, m), low_xs, low_rows, task);
+        stage(s, s.low_sum, s.low, task, p, m);
+    }
+}
+
+}  // namespace
+
+}  // namespace hconv
+
+HCONV_SCHEDULE(hconv::OctaveStages, "x86", maps, hconv::Maps)
