@@ -23,17 +23,17 @@ struct Map {
     Expr w, h;
 };
 
-// f(args) = sum over t < count of term(t).
-void sum_over(Func f, const std::vector<Var> &args, int count, const std::function<Expr(Expr)> &term) {
+// f(args) = sum over t < count of term(t) where `inside`, 0 elsewhere.
+void sum_over(Func f, const std::vector<Var> &args, int count, const Expr &inside, const std::function<Expr(Expr)> &term) {
     if (count > kMostConstantTaps) {
         RDom t(0, count, "t");
         f(args) = 0.0f;
-        f(args) += term(t);
+        f(args) += select(inside, term(t), 0.0f);
         return;
     }
     Expr sum = term(0);
     for (int t = 1; t < count; ++t) sum += term(t);
-    f(args) = sum;
+    f(args) = select(inside, sum, 0.0f);
 }
 
 class Taps {
@@ -69,7 +69,10 @@ public:
         const hconv_wtconv o = hconv_wtconv_of(&p);
         const Taps taps(o.wavelet, t);
         Expr w = t.extent("x", 'w'), h = o.lines ? Expr(1) : t.extent("x", 'h');
-        std::vector<Map> low{{[&](Expr c, Expr x, Expr y, Expr n) { return t.input("x", c, x, y, n); }, w, h}};
+        s.padded(s.c, s.x, s.y, s.n) = inside_or_zero(likely(s.x), likely(s.y), w, h, [&](const Expr &x, const Expr &y) {
+            return likely(t.input("x", s.c, x, y, s.n));
+        });
+        std::vector<Map> low{{[&](Expr c, Expr x, Expr y, Expr n) { return s.padded(c, x, y, n); }, w, h}};
         s.two_passes = o.wavelet->length > 2 && !o.lines;
         s.levels.resize(size_t(o.levels));
         for (int i = 0; i < o.levels; ++i) {
@@ -79,13 +82,13 @@ public:
             low.push_back(analyse(o, taps, low.back(), s, level, number, size_of(w, i + 1), size_of(h, i + 1)));
         }
         for (int i = o.levels - 1; i >= 0; --i) {
-            convolve(p, t, o, s, i, low[size_t(i) + 1]);
+            convolve(p, t, o, s, i);
             const bool keep = i == 0 && !o.lines;
             synthesise(o, taps, low[size_t(i) + 1], s, s.levels[size_t(i)], keep ? p.stride_h : 1);
             if (i == 0) continue;
             s.levels[size_t(i)].back.bound(s.x, 0, low[size_t(i)].w).bound(s.y, 0, low[size_t(i)].h);
         }
-        finish(p, t, o, low[0], s);
+        finish(p, t, o, s);
     }
 
 private:
@@ -95,29 +98,28 @@ private:
     static Map analyse(const hconv_wtconv &o, const Taps &taps, const Map &in, const WtconvStages &s, WtconvLevel &level,
                        const std::string &number, const Expr &w, const Expr &h) {
         const std::vector<Var> args{s.c, s.x, s.y, s.b, s.n};
+        const Expr x = clamp(s.x, 0, w - 1), y = clamp(s.y, 0, h - 1);
         Func across = level.across;
-        sum_over(across, args, o.wavelet->length, [&](const Expr &v) {
-            return taps.analysis(s.b, v) * inside_or_zero(2 * s.x + v - o.before, in.w, [&](const Expr &x) {
-                return in.at(s.c, x, s.y, s.n);
+        sum_over(across, args, o.wavelet->length, o.lines ? s.x == x : Expr(true), [&](const Expr &v) {
+            return taps.analysis(s.b, v) * inside_or_zero(2 * (o.lines ? x : s.x) + v - o.before, in.w, [&](const Expr &i) {
+                return in.at(s.c, i, s.y, s.n);
             });
         });
         if (o.lines) {
             level.bands = across, level.across = Func(), level.up = Func();
         } else {
             level.bands = Func("bands" + number);
-            sum_over(level.bands, args, o.wavelet->length, [&](const Expr &u) {
-                return taps.analysis(s.b % 2, u) * inside_or_zero(2 * s.y + u - o.before, in.h, [&](const Expr &y) {
-                    return across(s.c, s.x, y, s.b / 2, s.n);
+            sum_over(level.bands, args, o.wavelet->length, s.x == x && s.y == y, [&](const Expr &u) {
+                return taps.analysis(s.b % 2, u) * inside_or_zero(2 * y + u - o.before, in.h, [&](const Expr &i) {
+                    return across(s.c, x, i, s.b / 2, s.n);
                 });
             });
         }
-        level.bands.bound(s.x, 0, w).bound(s.y, 0, h);
         Func bands = level.bands;
         return {[bands](Expr c, Expr x, Expr y, Expr n) { return bands(c, x, y, 0, n); }, w, h};
     }
 
-    static void convolve(const Problem &p, const Tensors &t, const hconv_wtconv &o, WtconvStages &s, int i,
-                         const Map &band) {
+    static void convolve(const Problem &p, const Tensors &t, const hconv_wtconv &o, WtconvStages &s, int i) {
         WtconvLevel &level = s.levels[size_t(i)];
         const int rows = o.lines ? 1 : p.kh;
         RDom r(0, p.kw, 0, rows, "r");
@@ -127,8 +129,7 @@ private:
         level.conv(s.c, s.x, s.y, s.b, s.n) = back;
         level.conv(s.c, s.x, s.y, s.b, s.n) +=
             t.parameter("wavelet." + std::to_string(i) + ".weight", {s.c, s.b, r.y, r.x}) *
-            inside_or_zero(s.x + r.x - (p.kw - 1) / 2, s.y + r.y - (rows - 1) / 2, band.w, band.h,
-                           [&](const Expr &x, const Expr &y) { return bands(s.c, x, y, s.b, s.n); });
+            bands(s.c, s.x + r.x - (p.kw - 1) / 2, s.y + r.y - (rows - 1) / 2, s.b, s.n);
     }
 
     // Columns, then rows. Output i takes the taps of parity (i + P) % 2 from samples (i + P) / 2, and before.
@@ -137,7 +138,7 @@ private:
         Func conv = level.conv, up = level.up;
         auto pass = [&](Func f, const std::vector<Var> &args, const Expr &at, const Expr &size,
                         const std::function<Expr(Expr, Expr)> &value) {
-            sum_over(f, args, o.wavelet->length, [&](const Expr &t) {
+            sum_over(f, args, o.wavelet->length, Expr(true), [&](const Expr &t) {
                 Expr b = t % 2, tap = t / 2;
                 return taps.synthesis(at % 2, b, tap) *
                        inside_or_zero(at / 2 - tap, size, [&](const Expr &i) { return value(i, b); });
@@ -151,14 +152,13 @@ private:
         });
     }
 
-    static void finish(const Problem &p, const Tensors &t, const hconv_wtconv &o, const Map &in, WtconvStages &s) {
+    static void finish(const Problem &p, const Tensors &t, const hconv_wtconv &o, WtconvStages &s) {
         const int rows = o.lines ? 1 : p.kh, step = o.lines ? 1 : p.stride_w;
         RDom r(0, p.kw, 0, rows, "r_base");
         s.base(s.c, s.x, s.y, s.n) = t.parameter("bias", {s.c});
         s.base(s.c, s.x, s.y, s.n) +=
             t.parameter("base.weight", {s.c, r.y, r.x}) *
-            inside_or_zero(s.x * step + r.x - (p.kw - 1) / 2, s.y * step + r.y - (rows - 1) / 2, in.w, in.h,
-                           [&](const Expr &x, const Expr &y) { return in.at(s.c, x, y, s.n); });
+            s.padded(s.c, s.x * step + r.x - (p.kw - 1) / 2, s.y * step + r.y - (rows - 1) / 2, s.n);
         Expr sum = s.base(s.c, s.x, s.y, s.n) + s.levels[0].back(s.c, s.x, s.y, s.n);
         if (o.lines && p.stride_w > 1) {
             RDom m(0, p.stride_w, "m");
