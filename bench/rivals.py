@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+"""hconv's emitted kernels against PyTorch, torch.compile, OpenVINO and ONNX Runtime, layer by layer, in one process.
+
+SPDX-License-Identifier: MIT
+docs/bench.md says how it measures. Run by a Python that has the rivals (bench/requirements.txt; `make bench-rivals` makes one).
+"""
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import report
+
+ROOT = Path(__file__).resolve().parent.parent
+HERE = ROOT / "bench" / "rivals"
+RIVALS = ["eager", "eager-cl", "compile", "compile-cl", "openvino", "openvino-cl", "onnxruntime"]
+NOT_FORCED = ("openvino", "openvino-cl", "onnxruntime")
+NEEDS = {"openvino": "openvino", "openvino-cl": "openvino", "onnxruntime": "onnx"}
+ROW_SECONDS = 900
+NO_NCHW = ("linear",)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("lists", nargs="*", default=[str(ROOT / "bench/problems/composed.txt")], help="problem lists")
+    parser.add_argument("--rows", help="only problems and labels that this regular expression is found in")
+    parser.add_argument("--threads", default="1,2", help="numbers of threads (default: 1,2)")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--isa", choices=["sse41", "avx2", "avx512"], help="hold all to this instruction set (avx2), or ours")
+    parser.add_argument("--rivals", default=",".join(RIVALS), help=f"of {','.join(RIVALS)}")
+    parser.add_argument("--json", default=str(ROOT / "out/rivals.json"), help="rows already in it are not measured again")
+    parser.add_argument("--again", action="store_true", help="measure also the rows that the JSON file has")
+    parser.add_argument("--hconv", default=str(ROOT / "build" / os.environ.get("PRESET", "release") / "hconv"))
+    parser.add_argument("--folder", default=str(ROOT / "out/rivals"), help="for the library, and for what inductor compiles")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    options.threads = [int(t) for t in options.threads.split(",")]
+    options.rivals = options.rivals.split(",")
+    unknown = set(options.rivals) - set(RIVALS)
+    if unknown:
+        parser.error(f"no rival is called {', '.join(sorted(unknown))}; there are {', '.join(RIVALS)}")
+    cores = len(os.sched_getaffinity(0))
+    if max(options.threads) > cores:
+        parser.error(f"{max(options.threads)} threads need as many cores; this process may use {cores}")
+    return options
+
+
+def nchw_of(problem):
+    words = problem.split("_")
+    return problem if words[0] in NO_NCHW or "nchw" in words else problem + "_nchw"
+
+
+def read_lists(options):
+    """Lines `problem :label`, all sizes given; '#' begins a comment."""
+    rows = []
+    for name in options.lists:
+        for line in Path(name).read_text().splitlines():
+            match = re.fullmatch(r"(\S+?)\s*(?::(\S+))?\s*(?:\*\s*(\d+))?", line.split("#")[0].strip())
+            if not match:
+                continue
+            row = {"problem": match[1], "nchw": nchw_of(match[1]), "label": match[2] or "", "times": int(match[3] or 1)}
+            if not options.rows or re.search(options.rows, row["problem"] + " " + row["label"]):
+                rows.append(row)
+    if not rows:
+        sys.exit("rivals.py: no row is left to measure")
+    return rows
+
+
+def emit(options, rows):
+    folder = Path(options.folder) / (options.isa or "best")
+    folder.mkdir(parents=True, exist_ok=True)
+    problems = folder / "problems.txt"
+    problems.write_text("\n".join(dict.fromkeys(p for row in rows for p in (row["problem"], row["nchw"]))) + "\n")
+    target = f"x86-64-linux/{options.isa}" if options.isa else "host"
+    subprocess.run([options.hconv, "emit", f"@{problems}", "-o", str(folder / "library"), "--name", "rivals", "--target",
+                    target], check=True)
+    shared = folder / "library" / "librivals.so"
+    subprocess.run([os.environ.get("CC", "cc"), "-std=c99", "-O2", "-fPIC", "-shared", "-I", str(shared.parent),
+                    str(HERE / "loop.c"), "-o", str(shared), "-Wl,--whole-archive", str(shared.parent / "librivals.a"),
+                    "-Wl,--no-whole-archive", "-lm", "-lpthread"], check=True)
+    return shared
+
+
+def cpu_name():
+    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return f"{names[0] if names else 'unknown CPU'}, {len(os.sched_getaffinity(0))} cores"
+
+
+def versions(options):
+    found = {"hconv": subprocess.run([options.hconv, "--version"], capture_output=True, text=True).stdout.split()[-1],
+             "python": sys.version.split()[0]}
+    for package in ("torch", "openvino", "onnxruntime", "numpy"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found
+
+
+def choose_rivals(options, result):
+    """Those that can take part; the others are named with the reason."""
+    chosen = []
+    for name in options.rivals:
+        if options.isa and name in NOT_FORCED:
+            result["left_out"][name] = f"cannot be held to {options.isa}"
+        elif options.isa not in (None, "avx2"):
+            result["left_out"][name] = f"cannot be held to {options.isa}"
+        elif name in NEEDS and not importlib.util.find_spec(NEEDS[name]):
+            result["left_out"][name] = f"needs the package {NEEDS[name]}, which this Python does not have"
+        else:
+            result["left_out"].pop(name, None)
+            chosen.append(name)
+    return chosen
+
+
+def environment(options, threads):
+    environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads),
+                       TORCHINDUCTOR_COMPILE_THREADS="1", TORCHINDUCTOR_CACHE_DIR=str(Path(options.folder) / "inductor"),
+                       PYTHONWARNINGS="ignore", CUDA_VISIBLE_DEVICES="")
+    if options.isa == "avx2":
+        environment.update(ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2", MKL_ENABLE_INSTRUCTIONS="AVX2")
+    return environment
+
+
+def measure(options, shared, rivals, threads, rows, take):
+    """One measuring process after the other until every row has a result or a reason."""
+    results = Path(options.folder) / f"rows-{threads}.jsonl"
+    waiting, first = list(rows), True
+    while waiting:
+        results.write_text("")
+        task = {"cpus": sorted(os.sched_getaffinity(0))[-threads:], "threads": threads, "library": str(shared),
+                "name": "rivals", "isa": options.isa, "rivals": rivals, "rounds": options.rounds, "seed": options.seed,
+                "rows": waiting, "results": str(results), "overhead": first}
+        with open(Path(options.folder) / f"messages-{threads}.txt", "w") as messages:
+            worker = subprocess.Popen([sys.executable, str(HERE / "measure.py")], stdin=subprocess.PIPE, text=True,
+                                      stdout=messages, stderr=messages, env=environment(options, threads))
+            worker.stdin.write(json.dumps(task))
+            worker.stdin.close()
+            done, why = follow(worker, results, take)
+        waiting, first = waiting[done:], False
+        if waiting:
+            tail = Path(messages.name).read_text().strip().splitlines()[-1:]
+            take({"row": {**waiting[0], "threads": threads, "isa": options.isa or "best", "why": " ".join([why] + tail)}})
+            waiting = waiting[1:]
+
+
+def follow(worker, results, take):
+    """Hands on each line as it comes; returns how many rows are done, and how the process ended."""
+    done, since, seen = 0, time.time(), 0
+    with open(results) as lines:
+        while True:
+            ended = worker.poll() is not None
+            line = lines.readline()
+            if line.endswith("\n"):
+                said = json.loads(line)
+                since = time.time()
+                done += "row" in said
+                take(said)
+            elif ended:
+                return done, f"the measuring process ended with status {worker.returncode}:"
+            elif time.time() - since > ROW_SECONDS:
+                worker.kill()
+                worker.wait()
+                return done, f"the row took more than {ROW_SECONDS} s"
+            else:
+                time.sleep(0.2)
+
+
+def key(row):
+    return row["problem"], row["threads"], row["isa"]
+
+
+def print_row(result, row):
+    name = f"{row.get('label') or row['problem']} @{row['threads']}"
+    if "timings" not in row:
+        print(f"{name}: not measured: {row['why']}", flush=True)
+        return
+    rival, times = report.best(result, row), {n: t["median_us"] for n, t in row["timings"].items()}
+    parts = [f"hconv {times['hconv']:.1f} us"]
+    if rival:
+        parts.append(f"{rival[0]} {rival[1]:.1f} us, ratio {report.ratio(result, row) or 0:.2f}")
+    parts.append(f"greatest error {max(t['error'] for t in row['timings'].values()):.1g}, {row['wall_s']:.0f} s")
+    parts += [f"{n} WRONG by {t['error']:.1g}" for n, t in row["timings"].items() if not report.right(row, n)]
+    parts += [f"no {n}" for n in row["absent"]]
+    print(f"{name}: {'; '.join(parts)}", flush=True)
+
+
+def main():
+    options = arguments()
+    if not shutil.which(options.hconv):
+        sys.exit(f"rivals.py: {options.hconv} is not there: run `make build`, or give --hconv")
+    if not importlib.util.find_spec("torch"):
+        sys.exit(f"rivals.py: {sys.executable} has no torch: run `make bench-rivals`, or a Python with bench/requirements.txt")
+    path, rows = Path(options.json), read_lists(options)
+    result = {"overhead_us": {}, "left_out": {}, "rows": []}
+    if path.exists() and not options.again:
+        result = json.loads(path.read_text())
+    result.update(cpu=cpu_name(), date=time.strftime("%Y-%m-%d"), versions=versions(options), rivals=RIVALS)
+    rivals = choose_rivals(options, result)
+    shared = emit(options, rows)
+    isa = options.isa or "best"
+    for threads in options.threads:
+        have = {key(row) for row in result["rows"] if "timings" in row}
+
+        def take(said):
+            if "overhead" in said:
+                result["overhead_us"].setdefault(f"{threads}/{isa}", {}).update(said["overhead"])
+            if "row" in said:
+                result["rows"] = [r for r in result["rows"] if key(r) != key(said["row"])] + [said["row"]]
+                print_row(result, said["row"])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps(result, indent=1) + "\n")
+            part.replace(path)
+
+        measure(options, shared, rivals, threads, [r for r in rows if (r["problem"], threads, isa) not in have], take)
+    print("\n" + report.text(result))
+    wrong = [r for r in result["rows"] if "timings" not in r or not all(report.right(r, n) for n in r["timings"])]
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""The measuring process, one a number of threads: every contestant of a row in one process, batches interleaved in rounds.
+
+SPDX-License-Identifier: MIT
+Reads its task as JSON from the standard input; writes one line of JSON a row to the file that the task names.
+"""
+import gc
+import json
+import os
+import signal
+import sys
+import time
+import zlib
+
+TASK = json.load(sys.stdin) if __name__ == "__main__" else {}
+if TASK:  # before any library makes threads
+    os.sched_setaffinity(0, TASK["cpus"])
+
+import numpy as np
+import torch
+
+import contestants
+import library
+import modules
+
+BATCH_SECONDS = 0.01
+SETUP_SECONDS = 150
+
+
+def threads_now():
+    return {int(t) for t in os.listdir("/proc/self/task")}
+
+
+class Team:
+    """Where a contestant's threads run: the caller on the first core, those it made on the others in turn."""
+
+    def __init__(self, cpus):
+        self.cpus, self.known = cpus, threads_now()
+
+    def start(self):
+        os.sched_setaffinity(0, self.cpus)
+        self.known = threads_now()
+
+    def pin(self, bound):
+        if not bound:
+            return
+        helpers = sorted(threads_now() - self.known)
+        for i, t in enumerate(helpers):
+            try:
+                os.sched_setaffinity(t, [self.cpus[(i + 1) % len(self.cpus)]])
+            except OSError:
+                pass  # it has ended
+
+    def before(self, bound):
+        os.sched_setaffinity(0, self.cpus[:1] if bound else self.cpus)
+
+
+def parameters_of(plan, seed):
+    """float32, seeded by the tensor's name; optional ones are left out."""
+    parameters = {}
+    for t in plan.of_role(library.PARAMETER):
+        if t.optional:
+            continue
+        random = np.random.default_rng([seed, zlib.crc32(t.name.encode())])
+        value = random.standard_normal(t.shape)
+        if t.name.endswith("running_var"):
+            value = random.uniform(0.5, 2, t.shape)
+        elif "bn" in t.name and t.name.endswith(".weight"):
+            value = random.uniform(0.5, 1.5, t.shape)
+        elif t.name.endswith("slope") or "scale" in t.name:
+            value = random.uniform(0.1, 0.5, t.shape)
+        elif len(t.shape) > 1 and t.name != "bias":
+            value /= np.sqrt(np.prod(t.shape[2 if len(t.shape) == 5 else 1:]))
+        parameters[t.name] = np.ascontiguousarray(value, np.float32)
+    return parameters
+
+
+def inputs_of(plan, seed):
+    """n c h w; an offset a channel, so that means and attentions are no constants."""
+    inputs = {}
+    for t in plan.of_role(library.INPUT):
+        random = np.random.default_rng([seed, zlib.crc32(t.name.encode()), 1])
+        value = random.standard_normal(t.shape)
+        if len(t.shape) > 2:
+            value += 0.5 * random.standard_normal(t.shape[:2])[(...,) + (None,) * (len(t.shape) - 2)]
+        inputs[t.name] = (random.uniform(0, 1, t.shape) if t.name == "routing" else value).astype(np.float32)
+    return inputs
+
+
+class Late(Exception):
+    pass
+
+
+def with_limit(seconds, action):
+    def ring(*_):
+        raise Late(f"was not ready after {seconds} s")
+    signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        return action()
+    finally:
+        signal.alarm(0)
+
+
+class Row:
+    def __init__(self, lib, context, task, listed):
+        self.task, self.entries, self.absent = task, {}, {}
+        self.team = Team(task["cpus"])
+        self.nchw = lib.parse(listed["nchw"])
+        self.nhwc = lib.parse(listed["problem"])
+        plan = library.Plan(lib, context, self.nchw)
+        self.p = lib.describe(self.nchw)
+        plan.close()
+        self.parameters, self.inputs = parameters_of(plan, task["seed"]), inputs_of(plan, task["seed"])
+        self.add_hconv(lib, context, "hconv", self.nhwc)
+        self.add_hconv(lib, context, "hconv-nchw", self.nchw)
+        self.want = self.reference()
+        for name in task["rivals"]:
+            self.add_rival(name)
+
+    def add_hconv(self, lib, context, name, problem):
+        nhwc = problem.layout == 0
+        self.team.start()
+        plan = library.Plan(lib, context, problem)
+        plan.pack(self.parameters)
+        plan.bind({k: np.moveaxis(v, 1, -1) if nhwc and v.ndim > 2 else v for k, v in self.inputs.items()})
+        self.enter(name, contestants.Hconv(plan, nhwc), True)
+        if name == "hconv":
+            self.info = {"problem": lib.format(problem), "schedule": plan.info.schedule.decode(),
+                         "target": plan.info.target.decode(), "flops": plan.info.flops,
+                         "bytes_moved": plan.info.bytes_moved}
+        else:
+            self.info["schedule_nchw"] = plan.info.schedule.decode()
+
+    def module(self, kind):
+        return modules.module_of(self.p, {k: torch.from_numpy(v).to(kind) for k, v in self.parameters.items()})
+
+    def reference(self):
+        module = self.module(torch.float64).double()
+        with torch.no_grad():
+            return contestants.plain(module(*(torch.from_numpy(v).double() for v in self.inputs.values())))
+
+    def add_rival(self, name):
+        if name.endswith("-cl") and self.p.variant in ("linear", "wtconv1d"):
+            self.absent[name] = "the layer has no channels-last form"
+            return
+        try:
+            self.team.start()
+            make = lambda: contestants.RIVALS[name](self.module(torch.float32),
+                                                    [torch.from_numpy(v) for v in self.inputs.values()])
+            rival = with_limit(SETUP_SECONDS, make)
+            self.enter(name, rival, not name.startswith(("openvino", "onnxruntime")))
+        except (Exception, Late) as e:  # whatever a rival throws is its own entry in the table
+            self.absent[name] = f"{type(e).__name__}: {e}".splitlines()[0][:300]
+
+    def enter(self, name, contestant, bound):
+        for _ in range(2):
+            contestant.run(1)
+        self.team.pin(bound)
+        self.team.before(bound)
+        start = time.perf_counter()
+        contestant.run(1)
+        once = time.perf_counter() - start
+        times = max(1, int(BATCH_SECONDS / max(once, 1e-7)))
+        self.entries[name] = {"contestant": contestant, "bound": bound, "times": min(times, 100000), "samples": []}
+
+    def errors(self):
+        for name, e in self.entries.items():
+            got = e["contestant"].outputs()
+            worst = 0.0
+            for y, want in zip(got, self.want, strict=True):
+                if y.shape != want.shape:
+                    worst = float("inf")
+                    break
+                worst = max(worst, float(np.max(np.abs(y - want))) / max(float(np.max(np.abs(want))), 1e-30))
+            e["error"] = worst
+
+    def measure(self):
+        names = list(self.entries)
+        for r in range(self.task["rounds"]):
+            for name in names[r % len(names):] + names[:r % len(names)]:
+                e = self.entries[name]
+                self.team.before(e["bound"])
+                e["contestant"].run(1)
+                start = time.perf_counter()
+                e["contestant"].run(e["times"])
+                e["samples"].append((time.perf_counter() - start) / e["times"] * 1e6)
+
+    def close(self, lib, context):
+        for e in self.entries.values():
+            if isinstance(e["contestant"], contestants.Hconv):
+                e["contestant"].plan.close()
+        self.entries.clear()
+        lib.lib.hconv_context_destroy(context)
+
+    def result(self):
+        timings = {}
+        for name, e in self.entries.items():
+            low, median, high = np.percentile(e["samples"], [25, 50, 75])
+            timings[name] = {"median_us": round(median, 3), "min_us": round(min(e["samples"]), 3),
+                             "quartiles_us": [round(low, 3), round(high, 3)], "batch": e["times"],
+                             "error": e["error"]}
+        return {**self.info, "timings": timings, "absent": self.absent}
+
+
+def call_overhead(names):
+    """What a call costs each rival before it computes anything: a convolution of one number."""
+    module = lambda: torch.nn.Conv2d(1, 1, 1).eval()
+    found = {}
+    for name in names:
+        try:
+            rival = contestants.RIVALS[name](module(), [torch.ones(1, 1, 1, 1)])
+            rival.run(200)
+            samples = []
+            for _ in range(7):
+                start = time.perf_counter()
+                rival.run(500)
+                samples.append((time.perf_counter() - start) / 500 * 1e6)
+            found[name] = round(min(samples), 3)
+        except Exception:  # its rows say why it is absent
+            continue
+    return found
+
+
+def main():
+    task = TASK
+    torch.set_num_threads(task["threads"])
+    torch.set_num_interop_threads(1)
+    lib = library.Library(task["library"], task["name"])
+    with open(task["results"], "a") as results:
+        def say(**line):
+            print(json.dumps(line), file=results, flush=True)
+        if task["overhead"]:
+            say(overhead=call_overhead(task["rivals"]))
+        for listed in task["rows"]:
+            started = time.time()
+            say(begun=listed["problem"])
+            context = lib.context(task["threads"], task["isa"])
+            row = Row(lib, context, task, listed)
+            setup = time.time() - started
+            row.measure()
+            row.errors()
+            say(row={**listed, **row.result(), "threads": task["threads"], "isa": task["isa"] or "best",
+                     "rounds": task["rounds"], "setup_s": round(setup, 1), "wall_s": round(time.time() - started, 1),
+                     "date": time.strftime("%Y-%m-%d %H:%M")})
+            row.close(lib, context)
+            gc.collect()
+
+
+if __name__ == "__main__":
+    main()

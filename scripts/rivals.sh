@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# bench/rivals.py in an environment of its own, .env/rivals: PyTorch, OpenVINO and ONNX Runtime (some gigabytes, once).
+# SPDX-License-Identifier: MIT
+# Arguments go to bench/rivals.py; HCONV_RIVALS_PYTHON names a Python that has all of bench/requirements.txt instead.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+environment=${HCONV_ENV:-.env}/rivals
+python=${HCONV_RIVALS_PYTHON:-$environment/bin/python}
+if [ -z "${HCONV_RIVALS_PYTHON:-}" ] && ! cmp -s bench/requirements.txt "$environment/requirements.txt"; then
+    "${PYTHON:-python3}" -m venv --clear "$environment"
+    "$python" -m pip install --disable-pip-version-check --progress-bar off -r bench/requirements.txt
+    cp bench/requirements.txt "$environment/requirements.txt"
+fi
+exec "$python" bench/rivals.py "$@"
