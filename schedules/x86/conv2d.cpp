@@ -67,6 +67,8 @@ std::string Direct::layout(const hconv_tensor &t, const Problem &p, const Machin
 void Direct::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     Var xo("xo"), xi("xi"), task("task"), yi("yi");
     const bool one_row = p.oh() == 1;
+    // A small map is one task's rows: then its blocks of outputs are tasks.
+    const bool small = !one_row && p.n == 1 && p.oh() != HCONV_OPEN && p.oh() <= rows;
     x86::ChannelBlocks co;
     co.lanes = lanes_of(p, Machine::of(t)), co.vectors = co_vecs;
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
@@ -76,18 +78,18 @@ void Direct::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     const Expr ow = s.out.output_buffer().dim(1).extent();
     x86::specialize_widths(s.out, ow, p.ow(), widths, [&](Stage st, int width, TailStrategy tail) {
         st.split(s.x, xo, xi, width, tail).never_partition_all();
-        st.reorder({co.lane, co.unrolled, xi, xo, one_row ? s.y : yi, co.block})
-            .vectorize(co.lane)
-            .unroll(co.unrolled)
-            .unroll(xi);
+        if (small) st.reorder({co.lane, co.unrolled, xi, xo, yi, task, co.block});
+        else st.reorder({co.lane, co.unrolled, xi, xo, one_row ? s.y : yi, co.block});
+        st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
         if (one_row)
             x86::parallel_along_row(st, xo, co.block, task, s.n, x86::tiles_a_task(ow, p.ow(), width, tail, rows), p.n);
-        else x86::parallel_tasks(st, task, s.n, p.n);
+        else x86::parallel_tasks(st, small ? co.block : task, s.n, p.n);
     });
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, ci_u);
     const int staged = one_row ? p.ci / p.groups : p.ci;  // a task along a row has one block of outputs
-    if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, staged, Machine::of(t));
+    if (p.has_padding() && small) x86::stage_input(s.padded, s.ci, s.iy, p.ci, Machine::of(t));
+    else if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, staged, Machine::of(t));
 }
 
 }  // namespace hconv

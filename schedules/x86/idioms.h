@@ -74,11 +74,12 @@ inline RegisterTile best_tile(int vectors, int scalars, const Machine &m, int mo
 inline int even_parts(int extent, int most) { return ceil_div(extent, ceil_div(extent, std::max(1, most))); }
 
 // Output rows a task: their input, of that many channels, stays in half the second cache; at least four, or every task
-// stages the window's reach again.
+// stages the window's reach again. A few tasks are an even number of them, for two workers.
 inline int rows_of(const Problem &p, const Machine &m, int channels) {
     int64_t row = 4 * int64_t(size_or(p.w, 128) + p.pad_left + p.pad_right) * channels;
     int held = int(m.l2_bytes / 2 / row) - (p.kh - 1) * p.dilation_h;
-    return even_parts(size_or(p.oh(), 64), std::clamp(held / p.stride_h, 4, 16));
+    int oh = size_or(p.oh(), 64), tasks = ceil_div(oh, std::clamp(held / p.stride_h, 4, 16));
+    return ceil_div(oh, tasks > 1 && tasks < 8 ? tasks + tasks % 2 : tasks);
 }
 inline int rows_of(const Problem &p, const Machine &m) { return rows_of(p, m, p.ci); }
 
@@ -201,6 +202,13 @@ inline void stage_rows(Func padded, Func out, const Var &task, const Var &ci, in
         padded.split(ci, ci, copy, copies, TailStrategy::RoundUp).reorder(copy, ci).unroll(copy);
     }
     padded.vectorize(ci, lanes, tail);
+}
+
+// The whole input instead, before all tasks: where tasks are blocks of output channels, which all read it.
+inline void stage_input(Func padded, const Var &ci, const Var &iy, int channels, const Machine &m) {
+    const int lanes = vector_lanes(channels, m);
+    padded.compute_root().vectorize(ci, lanes, channels >= lanes ? TailStrategy::ShiftInwards : TailStrategy::GuardWithIf);
+    padded.parallel(iy, 4, TailStrategy::GuardWithIf);
 }
 
 // The same for planes: the rows of all channels that one output row reads lie together.

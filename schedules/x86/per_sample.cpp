@@ -64,7 +64,8 @@ struct Mixed : Schedule<Stages> {
         s.mixed.compute_at(s.out, co.block).bound_extent(s.co, co.size()).vectorize(s.co, co.lanes);
         if (s.mixed_bias.defined())
             s.mixed_bias.compute_at(s.out, co.block).bound_extent(s.co, co.size()).vectorize(s.co, co.lanes);
-        if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
+        if (p.has_padding() && outside) x86::stage_input(s.padded, s.ci, s.iy, p.ci, m);
+        else if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
     }
 
 private:
