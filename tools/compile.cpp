@@ -24,18 +24,6 @@ using nlohmann::json;
 
 namespace {
 
-std::string hash_text(const std::string &text) {
-    char hex[33];
-    XXH128_hash_t h = XXH3_128bits(text.data(), text.size());
-    snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
-    return hex;
-}
-
-std::string halide_version() {
-    return std::to_string(HALIDE_VERSION_MAJOR) + "." + std::to_string(HALIDE_VERSION_MINOR) + "." +
-           std::to_string(HALIDE_VERSION_PATCH);
-}
-
 Halide::Target kernel_target(const KernelRequest &r) {
     using T = Halide::Target;
     T t = T(r.target.halide).with_feature(T::NoRuntime).with_feature(T::UserContext).with_feature(T::NoBoundsQuery);
@@ -150,7 +138,40 @@ bool cached(const KernelRequest &r, const fs::path &cache, KernelRecord *out) {
     return object_intact(out->object);
 }
 
+std::string what_failed(const ProcessResult &result, const CompileOptions &options) {
+    char limit[64];
+    snprintf(limit, sizeof limit, "took longer than %g s", options.seconds);
+    if (result.timed_out) return std::string(limit) + "; --time-limit allows it more";
+    std::string what = result.output.substr(0, result.output.find_last_not_of('\n') + 1);
+    // A sentence of the command's own ends with 1 or 2; a loader, a signal or an allocation that fails does not.
+    if ((result.exit_code == 1 || result.exit_code == 2) && what.find("bad_alloc") == std::string::npos) return what;
+    return what + (what.empty() ? "" : " - ") + "it ended with status " + std::to_string(result.exit_code) + "; it may take " +
+           std::to_string(options.memory_bytes >> 20) + " MB, --memory-limit allows it more";
+}
+
 }  // namespace
+
+std::string hash_text(const std::string &text) {
+    char hex[33];
+    XXH128_hash_t h = XXH3_128bits(text.data(), text.size());
+    snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
+    return hex;
+}
+
+static std::string dotted(int major, int minor, int patch) {
+    return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(patch);
+}
+
+std::string tool_version() {
+    return dotted(HCONV_VERSION / 1000000, HCONV_VERSION / 1000 % 1000, HCONV_VERSION % 1000);
+}
+
+std::string halide_version() { return dotted(HALIDE_VERSION_MAJOR, HALIDE_VERSION_MINOR, HALIDE_VERSION_PATCH); }
+
+std::string llvm_version() {
+    const int version = Halide::Internal::get_llvm_version();  // 211 = 21.1
+    return std::to_string(version / 10) + "." + std::to_string(version % 10);
+}
 
 fs::path default_cache() {
     if (const char *c = getenv("HCONV_CACHE"); c && *c) return c;
@@ -217,10 +238,9 @@ std::vector<KernelRecord> compile_kernels(const std::vector<KernelRequest> &requ
         const KernelRequest &r = requests[index[c]];
         std::string line = r.problem + " " + r.target.isa;
         if (result.exit_code || result.timed_out || !cached(r, cache, &records[index[c]])) {
-            std::string what = result.timed_out ? "took longer than " + std::to_string(int(options.seconds)) + " s" : result.output;
             if (failure.empty())
                 failure = "compiling " + r.problem + " for " + r.target.text + (r.schedule.empty() ? "" : " with " + r.schedule) +
-                          " failed: " + what;
+                          " failed: " + what_failed(result, options);
             line += " FAILED";
         } else {
             json j = json::parse(read_file(record_path(cache, r)));

@@ -46,6 +46,11 @@ struct CompileTotals {
     std::string text() const;  // "9 kernels (2 compiled in 1.5 s of processor time, the others from the cache)"
 };
 
+std::string hash_text(const std::string &text);  // 32 hex digits
+std::string tool_version();  // "0.1.0"
+std::string halide_version();
+std::string llvm_version();  // of the LLVM inside Halide
+
 std::filesystem::path default_cache();
 
 // Every request in its own process. A request that fails throws with its repro line.

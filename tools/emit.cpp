@@ -4,9 +4,8 @@
 #include "tools/emit.h"
 
 #include "tools/embedded.h"
+#include "tools/emitted_files.h"
 
-#include <hconv/hconv.h>
-#include <nlohmann/json.hpp>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -17,7 +16,6 @@
 namespace hconv {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 namespace {
 
@@ -56,25 +54,35 @@ std::vector<std::string> global_symbols(const fs::path &object, const std::strin
     return names;
 }
 
+// COFF names a constant by its value, and the linker keeps one of each: they clash with nobody's.
+bool is_windows_constant(const std::string &name) {
+    for (const char *prefix : {"__xmm@", "__ymm@", "__zmm@", "__real@"})
+        if (name.compare(0, std::string(prefix).size(), prefix) == 0) return true;
+    return false;
+}
+
 // Copies the object with its exported names made the library's and halide_X made hconv1_X; refuses anything else left open.
 void rename_symbols(const KernelRecord &k, const std::string &symbol, bool asserts, const fs::path &to) {
-    const std::string underscore = k.target.platform.find("osx") != std::string::npos ? "_" : "";
+    const bool osx = k.target.platform.find("osx") != std::string::npos;
+    const std::string underscore = osx ? "_" : "";
     std::vector<std::string> command{llvm_tool("objcopy")};
     auto rename = [&](const std::string &from, const std::string &name) {
         command.push_back("--redefine-sym=" + underscore + from + "=" + underscore + name);
     };
     const std::string neutral = "hconv_kernel";
     for (const std::string &name : global_symbols(k.object, "--defined-only")) {
+        if (is_windows_constant(name)) continue;
         std::string plain = name.substr(underscore.size());
         if (plain.compare(0, neutral.size(), neutral)) throw std::runtime_error("the kernel of " + k.problem + " exports " + name);
         rename(plain, symbol + plain.substr(neutral.size()));
     }
     static const std::set<std::string> plain{"memcpy", "memmove", "memset", "_fltused", "__chkstk"};
+    static const std::set<std::string> of_macos{"bzero", "__bzero", "memset_pattern16"};  // what memset becomes there
     for (std::string name : global_symbols(k.object, "--undefined-only")) {
         if (!underscore.empty() && name[0] == '_') name.erase(0, 1);
         if (asserts && name.compare(0, 13, "halide_error_") == 0) rename(name, "hconv1_assert_failed");
         else if (name.compare(0, 7, "halide_") == 0) rename(name, "hconv1_" + name.substr(7));
-        else if (!plain.count(name))
+        else if (!plain.count(name) && !(osx && of_macos.count(name)))
             throw std::runtime_error("the kernel of " + k.problem + " for " + k.target.text + " calls " + name +
                                      ", which no emitted library may need");
     }
@@ -83,132 +91,11 @@ void rename_symbols(const KernelRecord &k, const std::string &symbol, bool asser
     must(command, "renaming the symbols of " + symbol);
 }
 
-std::string quoted(const std::string &text) { return json(text).dump(); }
-
-void put_sizes(std::ostream &out, const std::string &name, const std::vector<int64_t> &program) {
-    out << "static const int64_t " << name << "[] = {";
-    for (size_t i = 0; i < program.size(); ++i) out << (i ? ", " : "") << program[i];
-    out << "};\n";
-}
-
-const char *role_name(int role) {
-    return role == HCONV_INPUT ? "HCONV_INPUT" : role == HCONV_OUTPUT ? "HCONV_OUTPUT" : "HCONV_PARAMETER";
-}
-
-std::string table_source(const std::string &name, const std::vector<KernelRecord> &kernels,
-                         const std::vector<std::string> &symbols, const std::string &made_by) {
-    std::ostringstream out;
-    out << "/* " << name << ".c - the table of kernels in lib" << name << ".a. Made by " << made_by << ". */\n"
-        << "#include \"hconv/library.h\"\n\n";
-    for (size_t i = 0; i < kernels.size(); ++i) {
-        const KernelRecord &k = kernels[i];
-        out << "int " << symbols[i] << "_argv(void **);\n";
-        out << "static const hconv_argument arguments_" << i << "[] = {";
-        for (size_t a = 0; a < k.arguments.size(); ++a)
-            out << (a ? ",\n    " : "\n    ") << "{" << quoted(k.names[2 * a]) << ", " << role_name(k.arguments[a].role)
-                << ", HCONV_F32, " << int(k.arguments[a].rank) << ", " << quoted(k.names[2 * a + 1]) << "}";
-        out << "};\n";
-        put_sizes(out, "root_" + std::to_string(i), k.root);
-        put_sizes(out, "slot_" + std::to_string(i), k.slot);
-    }
-    out << "\nstatic const hconv_kernel kernels[] = {\n";
-    for (size_t i = 0; i < kernels.size(); ++i) {
-        const KernelRecord &k = kernels[i];
-        out << "    {" << quoted(symbols[i]) << ",\n     " << quoted(k.problem) << ", " << quoted(k.target.halide) << ",\n     "
-            << quoted(k.schedule) << ", " << symbols[i] << "_argv, arguments_" << i << ", " << k.arguments.size() << ", "
-            << k.target.level << ", " << quoted(k.target.isa) << ",\n     root_" << i << ", slot_" << i << ", " << k.min_h
-            << ", " << k.min_w << ", UINT64_C(" << k.target.features << "), UINT64_C(0x" << k.hash << "), 0, 0},\n";
-    }
-    out << "};\n\nextern const hconv_library hconv_library_" << name << ";\nconst hconv_library hconv_library_" << name
-        << " = {HCONV_LIBRARY_ABI, " << kernels.size() << ", " << quoted(name) << ", " << quoted(made_by) << ", kernels};\n";
-    return out.str();
-}
-
-std::string header_source(const std::string &name, const std::vector<KernelRecord> &kernels) {
-    std::ostringstream out;
-    std::set<std::string> problems;
-    for (const KernelRecord &k : kernels) problems.insert(k.problem);
-    out << "/* " << name << ".h - convolution kernels compiled by hconv; use with hconv/hconv.h. Problems:\n";
-    for (const std::string &p : problems) out << " *   " << p << "\n";
-    out << " */\n#ifndef HCONV_LIBRARY_" << name << "_H\n#define HCONV_LIBRARY_" << name << "_H\n\n#include \"hconv/hconv.h\"\n\n"
-        << "#ifdef __cplusplus\nextern \"C\" {\n#endif\nextern const hconv_library hconv_library_" << name
-        << ";\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n";
-    return out.str();
-}
-
-// A complete program for the first problem whose sizes are known, with the sizes of its tensors.
-std::string use_text(const std::string &name, const std::vector<KernelRecord> &kernels) {
-    std::string problem = kernels.front().problem;
-    for (const KernelRecord &k : kernels)
-        if (k.problem.find('?') == std::string::npos) {
-            problem = k.problem;
-            break;
-        }
-    for (size_t at; (at = problem.find('?')) != std::string::npos;) problem.replace(at, 1, "32");
-    std::string text =
-        "How to use lib@.a: a complete program. Save as use.c beside this file, then\n"
-        "  cc -I. use.c lib@.a -o use -lm -lpthread && ./use\n"
-        "(where lib@.a has no runtime in it: add @.c hconv/src/*.c hconv/src/variants/*.c to the command)\n\n"
-        "#include \"@.h\"\n#include <stdio.h>\n#include <stdlib.h>\n\n"
-        "int main(void) {\n"
-        "    char why[HCONV_WHY_BYTES] = \"\";\n"
-        "    hconv_problem problem;\n    hconv_context *context;\n    hconv_plan *plan;\n"
-        "    hconv_plan_info info = {sizeof info};\n    hconv_parameter parameters[32];\n"
-        "    const void *inputs[4];\n    void *outputs[2], *packed;\n    int parameter_count = 0;\n"
-        "    hconv_run_args run = {sizeof run};\n\n"
-        "    if (hconv_problem_parse(\"%\", &problem, why, sizeof why) ||\n"
-        "        hconv_context_create(NULL, &context, why, sizeof why) ||\n"
-        "        hconv_context_add_library(context, &hconv_library_@) ||\n"
-        "        hconv_plan_create(context, &problem, &plan, why, sizeof why) ||\n"
-        "        hconv_plan_describe(plan, &info)) {\n"
-        "        fprintf(stderr, \"%s\\n\", why);\n        return 1;\n    }\n"
-        "    for (int i = 0; i < info.tensor_count; ++i) { /* inputs, then parameters, then outputs */\n"
-        "        hconv_tensor_info t = {sizeof t};\n        float *data;\n"
-        "        hconv_plan_tensor(plan, i, &t);\n        data = (float *)malloc(t.bytes);\n"
-        "        for (size_t k = 0; k < t.bytes / 4; ++k) data[k] = 0.01f * (float)(k % 100 + 1); /* your data here */\n"
-        "        if (t.role == HCONV_INPUT) inputs[run.input_count++] = data;\n"
-        "        if (t.role == HCONV_OUTPUT) outputs[run.output_count++] = data;\n"
-        "        if (t.role == HCONV_PARAMETER && !t.optional) {\n"
-        "            parameters[parameter_count].name = t.name;\n"
-        "            parameters[parameter_count].data = data;\n"
-        "            parameters[parameter_count++].bytes = t.bytes;\n        }\n    }\n"
-        "    packed = (char *)malloc(info.packed_bytes + 64);\n"
-        "    packed = (char *)packed + (64 - (size_t)packed % 64) % 64;\n"
-        "    run.inputs = inputs, run.outputs = outputs, run.packed = packed;\n"
-        "    if (hconv_pack(plan, parameters, parameter_count, packed, info.packed_bytes, why, sizeof why) ||\n"
-        "        hconv_run(plan, &run)) {\n        fprintf(stderr, \"%s\\n\", why);\n        return 1;\n    }\n"
-        "    printf(\"%s on %s: y[0] = %g\\n\", info.problem, info.target, (double)*(float *)outputs[0]);\n"
-        "    hconv_plan_destroy(plan);\n    hconv_context_destroy(context);\n    return 0;\n}\n";
-    for (size_t at = 0; (at = text.find('@', at)) != std::string::npos; at += name.size()) text.replace(at, 1, name);
-    return text.replace(text.find("\"%\""), 3, "\"" + problem + "\"");
-}
-
-std::string cmake_source(const std::string &name) {
-    return "# The emitted library as a target: add_subdirectory(this folder), target_link_libraries(app PRIVATE " + name + ")\n"
-           "cmake_minimum_required(VERSION 3.13)\nproject(" + name + " C)\n"
-           "file(GLOB_RECURSE sources ${CMAKE_CURRENT_SOURCE_DIR}/hconv/src/*.c)\n"
-           "add_library(" + name + " STATIC ${CMAKE_CURRENT_SOURCE_DIR}/" + name + ".c ${sources})\n"
-           "set_target_properties(" + name + " PROPERTIES C_STANDARD 99 POSITION_INDEPENDENT_CODE ON)\n"
-           "target_include_directories(" + name + " PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})\n"
-           "find_package(Threads REQUIRED)\n"
-           "target_link_libraries(" + name + " PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/lib" + name + "_kernels.a Threads::Threads m)\n";
-}
-
 // runtime/include/hconv/x.h -> hconv/x.h, runtime/x -> hconv/src/x.
 fs::path vendored_path(const std::string &path) {
     const std::string headers = "include/hconv/";
     return path.compare(0, headers.size(), headers) == 0 ? fs::path("hconv") / path.substr(headers.size())
                                                          : fs::path("hconv/src") / path;
-}
-
-void write_runtime(const fs::path &directory, bool for_program) {
-    for (int i = 0; i < hconv_embedded_file_count; ++i) {
-        const EmbeddedFile &f = hconv_embedded_files[i];
-        if (only_for_programs(f.path) && !for_program) continue;
-        fs::path path = directory / vendored_path(f.path);
-        fs::create_directories(path.parent_path());
-        write_file(path, std::string(f.begin, f.end));
-    }
 }
 
 // Objects of the runtime for a compiler, made once and kept in the cache; program: those of the run program instead.
@@ -250,18 +137,6 @@ std::vector<std::string> runtime_objects(const std::string &cc, const fs::path &
     return objects;
 }
 
-json manifest(const EmitOptions &o, const std::string &made_by, const EmitResult &result) {
-    json kernels = json::array();
-    for (size_t i = 0; i < result.kernels.size(); ++i) {
-        const KernelRecord &k = result.kernels[i];
-        auto verdict = o.verdicts.find(kernel_key(k.problem, k.target));
-        kernels.push_back({{"symbol", result.symbols[i]}, {"problem", k.problem}, {"target", k.target.halide},
-                           {"isa", k.target.isa}, {"schedule", k.schedule}, {"chosen", k.rule}, {"hash", k.hash},
-                           {"verified", verdict == o.verdicts.end() ? json("not run here") : json::parse(verdict->second)}});
-    }
-    return {{"library", o.name}, {"made_by", made_by}, {"abi", HCONV_LIBRARY_ABI}, {"kernels", kernels}};
-}
-
 void check_name(const std::string &name) {
     bool good = !name.empty() && !isdigit(static_cast<unsigned char>(name[0]));
     for (char c : name) good &= isalnum(static_cast<unsigned char>(c)) || c == '_';
@@ -288,8 +163,6 @@ EmitResult write_library(const EmitOptions &o, const fs::path &directory) {
     const std::vector<Target> targets = resolve_targets(o.targets);
     const std::string platform = one_platform(targets);
     const fs::path cache = o.compile.cache.empty() ? default_cache() : o.compile.cache;
-    const std::string made_by = "hconv " + std::to_string(HCONV_VERSION / 1000000) + "." +
-                                std::to_string(HCONV_VERSION / 1000 % 1000) + "." + std::to_string(HCONV_VERSION % 1000);
     EmitResult result = compile_library(o);
     TemporaryFolder objects;
     std::vector<std::string> files;
@@ -298,8 +171,8 @@ EmitResult write_library(const EmitOptions &o, const fs::path &directory) {
         rename_symbols(result.kernels[i], result.symbols[i], o.asserts, to);
         files.push_back(to.string());
     }
-    write_file(directory / (o.name + ".c"), table_source(o.name, result.kernels, result.symbols, made_by));
-    write_file(directory / (o.name + ".h"), header_source(o.name, result.kernels));
+    write_file(directory / (o.name + ".c"), table_source(o.name, result));
+    write_file(directory / (o.name + ".h"), header_source(o.name, result));
     write_runtime(directory, false);
     archive(directory / ("lib" + o.name + "_kernels.a"), files);
     const std::string cc = o.cc.empty() ? c_compiler_for(platform) : o.cc;
@@ -312,16 +185,28 @@ EmitResult write_library(const EmitOptions &o, const fs::path &directory) {
         files.push_back(table.string());
         for (const std::string &object : runtime_objects(cc, cache, false)) files.push_back(object);
         archive(directory / ("lib" + o.name + ".a"), files);
+        write_file(directory / (o.name + ".pc"), pkg_config_source(o.name));
         result.has_archive_with_runtime = true;
         result.archive_bytes = fs::file_size(directory / ("lib" + o.name + ".a"));
     }
-    write_file(directory / "kernels.json", manifest(o, made_by, result).dump(1) + "\n");
+    write_file(directory / "kernels.json", manifest(o, result));
+    write_file(directory / (o.name + ".spdx.json"), bill_of_materials(o.name, result));
     write_file(directory / "CMakeLists.txt", cmake_source(o.name));
-    write_file(directory / "USE.txt", use_text(o.name, result.kernels));
+    write_file(directory / "USE.txt", use_text(o.name, result));
     return result;
 }
 
 }  // namespace
+
+void write_runtime(const fs::path &directory, bool with_program) {
+    for (int i = 0; i < hconv_embedded_file_count; ++i) {
+        const EmbeddedFile &f = hconv_embedded_files[i];
+        if (only_for_programs(f.path) && !with_program) continue;
+        fs::path path = directory / vendored_path(f.path);
+        fs::create_directories(path.parent_path());
+        write_file(path, std::string(f.begin, f.end));
+    }
+}
 
 std::string kernel_key(const std::string &problem, const Target &target) { return problem + " " + target.halide; }
 

@@ -40,6 +40,10 @@ EmitResult compile_library(const EmitOptions &options);
 // Writes directory whole or not at all; an earlier emitted folder of that name is replaced.
 EmitResult emit_library(const EmitOptions &options, const std::filesystem::path &directory);
 
+// The runtime's headers and sources, as emit_library puts them beside the kernels: directory/hconv/. with_program: also those
+// of the run program.
+void write_runtime(const std::filesystem::path &directory, bool with_program);
+
 // An executable made of exactly what emit writes plus runtime/exec.c; removed with the folder.
 struct Program {
     std::shared_ptr<TemporaryFolder> folder;

@@ -4,6 +4,8 @@
 #include "tools/show.h"
 #include "tools/verbs.h"
 
+#include "hconv/library.h"
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -24,6 +26,12 @@ void print_progress(size_t done, size_t count, const std::string &line) {
 void add_compile_flags(CLI::App *verb, CompileOptions &c) {
     c.progress = print_progress;
     verb->add_option("--jobs", c.jobs, "kernels compiled at once (default: all cores)");
+    verb->add_option("--time-limit", c.seconds, "seconds a kernel's compilation may take (default: 300)")
+        ->check(CLI::Range(0.001, 1e6));
+    verb->add_option_function<uint64_t>(
+            "--memory-limit", [&c](uint64_t mb) { c.memory_bytes = mb << 20; },
+            "MB of address space a kernel's compilation may take (default: 8192)")
+        ->check(CLI::Range(uint64_t(1), uint64_t(1) << 40));
     verb->add_option("--cache", c.cache, "folder of compiled kernels (default: $HCONV_CACHE, ~/.cache/hconv)");
 }
 
@@ -134,6 +142,16 @@ void add_bench(CLI::App &app, std::function<int()> &chosen) {
     verb->callback([o, &chosen] { chosen = [o] { return bench_command(*o); }; });
 }
 
+void add_runtime(CLI::App &app, std::function<int()> &chosen) {
+    auto verb = app.add_subcommand("runtime", "write the runtime's headers and sources, for a build that compiles them once for several libraries");
+    auto directory = std::make_shared<std::string>();
+    verb->add_option("-o,--output", *directory, "folder; they go to hconv/ in it")->required();
+    verb->footer("example: hconv runtime -o third_party");
+    verb->callback([directory, &chosen] {
+        chosen = [directory] { return write_runtime(*directory, false), 0; };
+    });
+}
+
 // Hidden: one kernel in a process of its own.
 void add_compile_kernel(CLI::App &app, std::function<int()> &chosen) {
     auto verb = app.add_subcommand("compile-kernel", "")->group("");
@@ -155,6 +173,11 @@ void add_compile_kernel(CLI::App &app, std::function<int()> &chosen) {
     });
 }
 
+std::string version_text() {
+    return "hconv " + tool_version() + "\nlibrary ABI " + std::to_string(HCONV_LIBRARY_ABI) + "\nHalide " + halide_version() +
+           "\nLLVM " + llvm_version();
+}
+
 int main_command(int argc, char **argv) {
     CLI::App app{"hconv: convolution variants compiled ahead of time\n"
                  "  1. hconv list                                          what exists\n"
@@ -163,9 +186,7 @@ int main_command(int argc, char **argv) {
                  "  4. hconv emit conv2d_ci64_h56_co64_k3_p1 -o out/net    a library to link\n"
                  "  5. hconv bench conv2d_ci64_h56_co64_k3_p1              how fast it is here"};
     std::function<int()> chosen;
-    app.set_version_flag("--version", "hconv " + std::to_string(HCONV_VERSION / 1000000) + "." +
-                                          std::to_string(HCONV_VERSION / 1000 % 1000) + "." +
-                                          std::to_string(HCONV_VERSION % 1000));
+    app.set_version_flag("--version", version_text);
     app.require_subcommand(0, 1);
     auto list = app.add_subcommand("list", "variants, targets and schedules that exist");
     auto what = std::make_shared<std::string>();
@@ -177,6 +198,7 @@ int main_command(int argc, char **argv) {
     add_check(app, chosen);
     add_run(app, chosen);
     add_bench(app, chosen);
+    add_runtime(app, chosen);
     app.add_subcommand("doctor", "what was found on this machine, and what to install")->callback([&chosen] {
         chosen = doctor_command;
     });

@@ -138,8 +138,7 @@ int doctor_command() {
         objcopy.push_back("llvm-objcopy-" + std::to_string(v));
         archiver.push_back("llvm-ar-" + std::to_string(v));
     }
-    std::printf("hconv %d.%d.%d, Halide %d.%d.%d\n", HCONV_VERSION / 1000000, HCONV_VERSION / 1000 % 1000, HCONV_VERSION % 1000,
-                HALIDE_VERSION_MAJOR, HALIDE_VERSION_MINOR, HALIDE_VERSION_PATCH);
+    std::printf("hconv %s, Halide %s, LLVM %s\n", tool_version().c_str(), halide_version().c_str(), llvm_version().c_str());
     line("this CPU", resolve_targets("host").front().text, "", true);
     line("C compiler", c_compiler_for("x86-64-linux"), "none: install gcc", true);
     line("llvm-objcopy", find_program(objcopy), "none: install llvm", true);

@@ -5,12 +5,15 @@
 import json
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import sys
 import tempfile
 
 HCONV = pathlib.Path(sys.argv[1]).resolve()
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+VERSION = re.search(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.M).group(1)  # the newest
 SMALL = "pointwise_ci3_h2_co2"
 failures = []
 
@@ -44,7 +47,7 @@ def good_calls(tmp):
     expect("help", ["--help"], 0, ["list", "emit", "doctor"], tmp, "out")
     for verb in ("list", "show", "emit", "check", "run", "bench", "doctor"):
         expect("help of a verb", [verb, "--help"], 0, [verb], tmp, "out")
-    expect("version", ["--version"], 0, ["hconv 0.1.0"], tmp, "out")
+    expect("version", ["--version"], 0, [f"hconv {VERSION}\n", "\nlibrary ABI 1\n", "\nHalide 21.", "\nLLVM 21."], tmp, "out")
     expect("list", ["list", "variants"], 0, ["conv2d", "octave", "odconv"], tmp, "out")
     expect("targets", ["list", "targets"], 0, ["x86-64-linux", "arm-64-linux", "host"], tmp, "out")
     expect("schedules", ["list", "schedules"], 0, ["generic"], tmp, "out")
@@ -100,6 +103,18 @@ def bad_usage(tmp):
         failures.append("a refused emit made its folder")
 
 
+def limits(tmp):
+    """A kernel that takes too long or too much ends with a sentence; the next call compiles it."""
+    emit = ["emit", SMALL, "-o", "limited", "--name", "limited", "--cache", "limited-cache", "--jobs", "1"]
+    expect("time limit", [*emit, "--time-limit", "0.01"], 1, [SMALL, "longer than 0.01 s", "--time-limit"], tmp, "error")
+    expect("memory limit", [*emit, "--memory-limit", "100"], 1, [SMALL, "100 MB", "--memory-limit"], tmp, "error")
+    for flag in (["--time-limit", "0"], ["--memory-limit", "0"], ["--time-limit", "long"]):
+        expect("bad limit", [*emit, *flag], 2, flag[:1], tmp, "error")
+    if (tmp / "limited").exists():
+        failures.append("an emit that ran into a limit made its folder")
+    expect("within limits", [*emit, "--time-limit", "200", "--memory-limit", "4096"], 0, ["liblimited.a"], tmp, "out")
+
+
 def bad_files(tmp):
     npy(tmp / "small.npy", (1, 2, 2, 2))
     npy(tmp / "double.npy", (1, 2, 2, 3), "<f2")
@@ -142,7 +157,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         tmp = pathlib.Path(name)
         os.environ.setdefault("HCONV_CACHE", str(tmp / "cache"))
-        for part in (good_calls, bad_usage, bad_files, unwritable):
+        for part in (good_calls, bad_usage, limits, bad_files, unwritable):
             part(tmp)
     print("\n".join(failures) or "all good")
     return 1 if failures else 0

@@ -3,6 +3,7 @@
 SPDX-License-Identifier: MIT
 usage: emitted_test.py HCONV CONFORMANCE_FOLDER (an emitted folder with the kernels of the smoke lists)
 """
+import json
 import re
 import subprocess
 import sys
@@ -60,11 +61,26 @@ class Emitted(unittest.TestCase):
                 subprocess.run(["cc", "-I.", "use.c", *command, "-lm", "-lpthread", "-o", "use"], cwd=f"{folder}/net", check=True)
                 self.assertIn("y[0] =", subprocess.run(["./use"], cwd=f"{folder}/net", check=True, capture_output=True, text=True).stdout)
 
+    def test_licenses(self):
+        with tempfile.TemporaryDirectory() as folder:
+            hconv("emit", "pointwise_ci3_h2_co2", "-o", f"{folder}/net", "--name", "net", "--target", "host")
+            manifest = json.loads(Path(folder, "net/kernels.json").read_text())
+            licenses = {part["part"]: part["license"] for part in manifest["licenses"]}
+            self.assertEqual(licenses, {"hconv runtime (hconv/)": "MIT", "Halide": "MIT", "LLVM": "Apache-2.0 WITH LLVM-exception"})
+            spdx = json.loads(Path(folder, "net/net.spdx.json").read_text())
+            self.assertEqual(spdx["spdxVersion"], "SPDX-2.3")
+            known = {package["SPDXID"] for package in spdx["packages"]} | {"SPDXRef-DOCUMENT"}
+            for relation in spdx["relationships"]:
+                self.assertLessEqual({relation["spdxElementId"], relation["relatedSpdxElement"]}, known)
+            self.assertEqual({package["licenseConcluded"] for package in spdx["packages"]}, set(licenses.values()) | {"NOASSERTION"})
+            self.assertIn("yours", Path(folder, "net/USE.txt").read_text())
+            self.assertIn("MIT License", Path(folder, "net/hconv/src/LICENSE").read_text())
+
     def test_same_bytes(self):
         with tempfile.TemporaryDirectory() as folder:
             for name in "ab":
                 hconv("emit", "conv2d_ci3_h8_co4_k3_p1_relu", "-o", f"{folder}/{name}", "--name", "net", "--target", "host")
-            for file in ("libnet.a", "net.c", "net.h", "kernels.json"):
+            for file in ("libnet.a", "net.c", "net.h", "kernels.json", "net.spdx.json"):
                 self.assertEqual(Path(folder, "a", file).read_bytes(), Path(folder, "b", file).read_bytes(), file)
 
     def test_symbols_and_data(self):
