@@ -1,6 +1,6 @@
 # The words people type. SPDX-License-Identifier: MIT
 # PRESET=dev|release|ci|asan chooses the build, HCONV_ENV another folder for the environment.
-.PHONY: help demo test test-full goldens bench bench-rivals build clean
+.PHONY: help demo test test-full goldens bench bench-rivals fuzz build clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 demo: ## compile the face detector's layers, link them into a C program, find a face in a photo
@@ -15,6 +15,8 @@ bench: ## measure the layers of real networks on this machine
 	@scripts/build.sh hconv && scripts/bench.sh
 bench-rivals: ## measure against PyTorch, OpenVINO and ONNX Runtime (downloads them, some gigabytes)
 	@scripts/build.sh hconv && scripts/rivals.sh
+fuzz: ## new inputs for every parser and reader, SECONDS=600 each; needs clang
+	@SECONDS_EACH=$(or $(SECONDS),600) scripts/fuzz.sh
 build: ## the command and all tests, without running them
 	@scripts/build.sh
 clean: ## remove what was built; keeps .env/

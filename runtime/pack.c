@@ -71,7 +71,7 @@ static int64_t element_count(const hconv_tensor *t) {
 /* Are these bytes the tensor's, or what it repeats? */
 static int fits(const hconv_tensor *t, size_t bytes) {
     size_t whole = (size_t)element_count(t) * sizeof(float);
-    return bytes == whole || (t->repeat > 1 && bytes * (size_t)t->repeat == whole);
+    return bytes == whole || (t->repeat > 1 && whole % (size_t)t->repeat == 0 && bytes == whole / (size_t)t->repeat);
 }
 
 static void put_shape(const hconv_tensor *t, char *text, size_t bytes) {

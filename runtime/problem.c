@@ -126,19 +126,23 @@ static const hconv_key *find_key(const hconv_variant *v, const char *name, size_
     return NULL;
 }
 
-/* May this variant have the key, in any spelling of its group? */
-static int key_allowed(const hconv_variant *v, const char *name, size_t length) {
-    const char *list = v->keys;
-    while (*list) {
-        size_t stem = strcspn(list, " =");
-        const char *const *spelt = group_spellings(list, stem);
-        if (stem == length && !memcmp(list, name, length)) return 1;
-        for (int i = 0; spelt && spelt[i]; ++i)
-            if (listed(spelt[i], name, length, NULL)) return 1;
-        list += strcspn(list, " ");
-        list += *list == ' ';
+/* Fields of a problem as a set: a bit for each of its int32. */
+static uint64_t field_bit(size_t offset) { return (uint64_t)1 << (offset / sizeof(int32_t)); }
+
+/* The fields that the variant's keys set; a key that sets only such fields is one of the variant's, or spells one. */
+static uint64_t fields_of_keys(const hconv_variant *v) {
+    uint64_t fields = 0;
+    for (const char *at = v->keys; *at; at += strcspn(at, " "), at += *at == ' ') {
+        const hconv_key *key = find_key(v, at, strcspn(at, " ="));
+        for (int i = 0; key && i < key->field_count; ++i) fields |= field_bit(key->field[i]);
     }
-    return 0;
+    return fields;
+}
+
+static int key_allowed(uint64_t fields, const hconv_key *key) {
+    for (int i = 0; i < key->field_count; ++i)
+        if (!(fields & field_bit(key->field[i]))) return 0;
+    return 1;
 }
 
 static int is_activation(const hconv_word *w) { return w->field == FIELD(activation); }
@@ -169,10 +173,11 @@ static int distance(const char *a, size_t la, const char *b) {
 static void unknown_token(const hconv_variant *v, const char *token, size_t length, char *why, size_t why_bytes) {
     const char *nearest = "";
     int best = 1000;
+    const uint64_t fields = fields_of_keys(v);
     size_t stem = 0;
     while (stem < length && (token[stem] < '0' || token[stem] > '9') && token[stem] != '?') ++stem;
     EACH_KEY(key, tokens_of(v))
-        if (key_allowed(v, key->name, strlen(key->name)) && distance(token, stem, key->name) < best)
+        if (key_allowed(fields, key) && distance(token, stem, key->name) < best)
             best = distance(token, stem, key->name), nearest = key->name;
     EACH_WORD(word, tokens_of(v))
         if (word_allowed(v, word) && distance(token, length, word->name) < best)
@@ -194,11 +199,10 @@ static const hconv_variant *find_variant(const char *name, size_t length, char *
     return NULL;
 }
 
-/* Fields already set by an item: a bit for each int32 of the problem. */
+/* Fields already set by an item. */
 static int mark(uint64_t *seen, size_t offset) {
-    uint64_t bit = (uint64_t)1 << (offset / sizeof(int32_t));
-    int before = (*seen & bit) != 0;
-    *seen |= bit;
+    int before = (*seen & field_bit(offset)) != 0;
+    *seen |= field_bit(offset);
     return before;
 }
 
@@ -246,6 +250,7 @@ static hconv_status set_word(hconv_problem *p, const hconv_word *word, uint64_t 
 
 static hconv_status read_pairs(const hconv_variant *v, hconv_problem *p, const char *token, size_t length,
                                uint64_t *seen, char *why, size_t why_bytes) {
+    const uint64_t fields = fields_of_keys(v);
     size_t at = 0;
     while (at < length) {
         size_t start = at;
@@ -255,7 +260,7 @@ static hconv_status read_pairs(const hconv_variant *v, hconv_problem *p, const c
         hconv_status status;
         while (at < length && token[at] >= 'a' && token[at] <= 'z') ++at;
         key = find_key(v, token + start, at - start);
-        if (!key || !key_allowed(v, key->name, strlen(key->name))) break;
+        if (!key || !key_allowed(fields, key)) break;
         if (at < length && token[at] == '?') {
             open = 1, ++at;
         } else {
@@ -271,28 +276,27 @@ static hconv_status read_pairs(const hconv_variant *v, hconv_problem *p, const c
     return HCONV_INVALID_ARGUMENT;
 }
 
-static int was_seen(uint64_t seen, size_t offset) { return (seen >> (offset / sizeof(int32_t)) & 1) != 0; }
-
 /* n, h and w: 0 means open, so it is the parser, not complete(), that fills in what was left out. */
 static hconv_status fill_sizes(const hconv_variant *v, hconv_problem *p, uint64_t seen, char *why, size_t why_bytes) {
     static const struct { const char *name; size_t at; } sizes[] = {{"h", FIELD(h)}, {"w", FIELD(w)}};
     const char *def;
     for (int i = 0; i < 2; ++i)
-        if (listed(v->keys, sizes[i].name, 1, &def) && !def && !was_seen(seen, sizes[i].at)) {
+        if (listed(v->keys, sizes[i].name, 1, &def) && !def && !(seen & field_bit(sizes[i].at))) {
             hconv_sentence(why, why_bytes, "%s needs the key %s (for example %s56; %s? leaves it open)", v->name,
                            sizes[i].name, sizes[i].name, sizes[i].name);
             return HCONV_INVALID_ARGUMENT;
         }
-    if (listed(v->keys, "w", 1, &def) && def && *def == 'h' && !was_seen(seen, FIELD(w))) p->w = p->h;
-    if (!was_seen(seen, FIELD(n))) p->n = 1;
+    if (listed(v->keys, "w", 1, &def) && def && *def == 'h' && !(seen & field_bit(FIELD(w)))) p->w = p->h;
+    if (!(seen & field_bit(FIELD(n)))) p->n = 1;
     return HCONV_OK;
 }
 
 /* Every size of the problem inside what its key allows; complete() does the rest. */
-static hconv_status check_ranges(const hconv_variant *v, const hconv_problem *p, char *why, size_t why_bytes) {
+static hconv_status check_ranges(const hconv_variant *v, uint64_t fields, const hconv_problem *p, char *why,
+                                 size_t why_bytes) {
     EACH_KEY(key, tokens_of(v)) {
         int32_t value = *(const int32_t *)((const char *)p + key->field[0]);
-        if (key->field_count > 1 || !key_allowed(v, key->name, strlen(key->name))) continue;
+        if (key->field_count > 1 || !key_allowed(fields, key)) continue;
         if (value < 0 || value > key->greatest) {
             hconv_sentence(why, why_bytes, "%s is %d; it must be %d to %d", key->name, (int)value, (int)key->least,
                            (int)key->greatest);
@@ -302,27 +306,27 @@ static hconv_status check_ranges(const hconv_variant *v, const hconv_problem *p,
     return HCONV_OK;
 }
 
-/* May a key of the variant set the field, or a word set it to this value? */
-static int settable(const hconv_variant *v, size_t offset, int32_t value) {
-    EACH_KEY(key, tokens_of(v))
-        for (int i = 0; i < key->field_count; ++i)
-            if (key->field[i] == offset && key_allowed(v, key->name, strlen(key->name))) return 1;
+static int word_sets(const hconv_variant *v, size_t offset, int32_t value) {
     EACH_WORD(word, tokens_of(v))
         if (word->field == offset && word->value == value && word_allowed(v, word)) return 1;
     return 0;
 }
 
 /* What no key or word says is complete()'s: such a field may be given as 0, or as what complete() makes of it. */
-static hconv_status complete_family(const hconv_variant *v, hconv_problem *p, char *why, size_t why_bytes) {
+static hconv_status complete_family(const hconv_variant *v, uint64_t fields, hconv_problem *p, char *why,
+                                    size_t why_bytes) {
     hconv_problem given = *p;
     hconv_status status;
-    for (size_t at = FIELD(layout); at < sizeof *p; at += sizeof(int32_t))
-        if (at != FIELD(flags) && !settable(v, at, *field(&given, at))) *field(p, at) = 0;
+    for (size_t at = FIELD(layout); at < sizeof *p; at += sizeof(int32_t)) {
+        int32_t value = *field(&given, at);
+        if (!value || at == FIELD(flags) || (fields & field_bit(at)) || word_sets(v, at, value)) *field(&given, at) = 0;
+        else *field(p, at) = 0;
+    }
     status = v->family->complete(p, why, why_bytes);
     for (size_t at = FIELD(layout); !status && at < sizeof *p; at += sizeof(int32_t)) {
         const char *name = at == FIELD(same) ? "same" : "";
         int32_t value = *field(&given, at);
-        if (!value || at == FIELD(flags) || settable(v, at, value) || value == *field(p, at)) continue;
+        if (!value || value == *field(p, at)) continue;
         for (const hconv_key *key = all_keys; key->name; ++key)
             if (key->field_count == 1 && key->field[0] == at) name = key->name;
         hconv_sentence(why, why_bytes, "field %d (%s) of hconv_problem is %d, which no key or word of %s says; set it to 0",
@@ -349,6 +353,7 @@ hconv_status hconv_problem_complete(hconv_problem *p, char *why, size_t why_byte
     const hconv_variant *v;
     hconv_tensor_list list;
     hconv_status status;
+    uint64_t fields;
     if (p->variant < 0 || p->variant >= HCONV_VARIANT_COUNT) {
         hconv_sentence(why, why_bytes, "variant %d does not exist; there are %d", (int)p->variant, HCONV_VARIANT_COUNT);
         return HCONV_INVALID_ARGUMENT;
@@ -361,8 +366,9 @@ hconv_status hconv_problem_complete(hconv_problem *p, char *why, size_t why_byte
         hconv_sentence(why, why_bytes, "dtype, layout, activation, same or flags of the problem has no such value");
         return HCONV_INVALID_ARGUMENT;
     }
-    status = check_ranges(v, p, why, why_bytes);
-    if (!status) status = complete_family(v, p, why, why_bytes);
+    fields = fields_of_keys(v);
+    status = check_ranges(v, fields, p, why, why_bytes);
+    if (!status) status = complete_family(v, fields, p, why, why_bytes);
     if (status) return status;
     hconv_variants[p->variant].family->tensors(p, &list);
     status = check_bytes(&list, why, why_bytes);

@@ -88,6 +88,8 @@ private:
     size_t at = 0;
 };
 
+constexpr int kMostTimes = 1000000000;
+
 void add_line(std::vector<ListedProblem> &list, const std::string &text) {
     ListedProblem p = Line(text).read();
     std::string name = p.text();
@@ -97,14 +99,14 @@ void add_line(std::vector<ListedProblem> &list, const std::string &text) {
         return;
     }
     for (const Problem &sized : p.sizes) add_once(found->sizes, sized);
+    if (found->times > kMostTimes - p.times)
+        throw std::invalid_argument(name + " is listed more than " + std::to_string(kMostTimes) + " times in all");
     found->times += p.times;
 }
 
-void add_file(std::vector<ListedProblem> &list, const std::string &path) {
-    std::ifstream file(path);
+void add_lines(std::vector<ListedProblem> &list, std::istream &lines, const std::string &path) {
     std::string line;
-    if (!file) throw std::invalid_argument("the problem list " + path + " cannot be read");
-    for (int number = 1; std::getline(file, line); ++number) {
+    for (int number = 1; std::getline(lines, line); ++number) {
         line.resize(std::min(line.find('#'), line.size()));
         line.erase(0, line.find_first_not_of(" \t\r"));
         try {
@@ -115,6 +117,12 @@ void add_file(std::vector<ListedProblem> &list, const std::string &path) {
     }
 }
 
+void add_file(std::vector<ListedProblem> &list, const std::string &path) {
+    std::ifstream file(path);
+    if (!file) throw std::invalid_argument("the problem list " + path + " cannot be read");
+    add_lines(list, file, path);
+}
+
 } // namespace
 
 std::vector<ListedProblem> read_problems(const std::vector<std::string> &arguments) {
@@ -123,6 +131,12 @@ std::vector<ListedProblem> read_problems(const std::vector<std::string> &argumen
         if (!argument.empty() && argument[0] == '@') add_file(list, argument.substr(1));
         else add_line(list, argument);
     }
+    return list;
+}
+
+std::vector<ListedProblem> read_problem_lines(std::istream &lines, const std::string &path) {
+    std::vector<ListedProblem> list;
+    add_lines(list, lines, path);
     return list;
 }
 

@@ -6,6 +6,7 @@
 
 #include "generators/problem.h"
 
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct ListedProblem {
 // Each argument is a line, or "@FILE", a list of lines. A problem met again adds its sizes and times to the first.
 // Throws std::invalid_argument with a sentence that names the file and line.
 std::vector<ListedProblem> read_problems(const std::vector<std::string> &arguments);
+// The lines of a list; path names it in sentences.
+std::vector<ListedProblem> read_problem_lines(std::istream &lines, const std::string &path);
 // Sizes for an open problem that none were given for: from the least it allows to some that no tile divides.
 std::vector<Problem> default_sizes(const Problem &open);
 // Every height, width and (of what has neither) n from 1 to 67 once, as far as the problem allows.

@@ -219,6 +219,14 @@ Tensor parse_npy(const Bytes &file, std::string *why) {
     return t;
 }
 
+// A file that is one array, which must be of floats.
+Tensor only_npy(const Bytes &file) {
+    std::string why;
+    Tensor t = parse_npy(file, &why);
+    if (!why.empty()) fail(file.where, why);
+    return t;
+}
+
 void keep(TensorFile &file, const std::string &name, Tensor &&tensor, const std::string &why) {
     if (why.empty()) file.tensors[name] = std::move(tensor);
     else file.skipped[name] = why;
@@ -247,6 +255,7 @@ std::vector<ZipEntry> zip_entries(const Bytes &zip) {
     size_t end = find_end_record(zip), count = zip.little(end + 10, 2, "the archive"),
            at = zip.little(end + 16, 4, "the archive");
     std::vector<ZipEntry> entries;
+    uint64_t packed = 0;
     for (size_t k = 0; k < count; ++k) {
         if (zip.little(at, 4, "the archive's directory") != 0x02014b50)
             fail(zip.where, "the archive's directory is damaged");
@@ -264,6 +273,8 @@ std::vector<ZipEntry> zip_entries(const Bytes &zip) {
         if (zip.little(at + 8, 2, "the archive's directory") & 1) fail(zip.where, "is encrypted");
         if (e.packed == UINT32_MAX || e.size == UINT32_MAX || e.offset == UINT32_MAX)
             fail(zip.where, "has an entry of 4 GiB or more; a tensor must stay under 2^31 bytes");
+        packed += e.packed; // a file of entries that share their bytes unpacks to anything
+        if (packed > zip.size) fail(zip.where, "the archive's entries overlap");
         entries.push_back(e);
         at += 46 + name + extra + comment;
     }
@@ -367,29 +378,29 @@ TensorFile read_folder(const std::string &path) {
 
 Tensor read_npy(const std::string &path) {
     std::vector<unsigned char> bytes = read_file(path);
-    std::string why;
-    Tensor t = parse_npy({bytes.data(), bytes.size(), path}, &why);
-    if (!why.empty()) fail(path, why);
-    return t;
+    return only_npy({bytes.data(), bytes.size(), path});
 }
 
 TensorFile read_tensor_file(const std::string &path) {
     std::error_code error;
     if (fs::is_directory(path, error)) return read_folder(path);
     std::string extension = fs::path(path).extension().string();
-    if (extension == ".npy") {
-        TensorFile file;
-        file.tensors[fs::path(path).stem().string()] = read_npy(path);
-        return file;
-    }
-    if (extension != ".npz" && extension != ".safetensors")
+    if (extension != ".npy" && extension != ".npz" && extension != ".safetensors")
         fail(path, "is none of .npy, .npz, .safetensors and a folder of .npy files");
-    std::vector<unsigned char> bytes = read_file(path);
-    Bytes whole_file = {bytes.data(), bytes.size(), path};
-    return extension == ".npz" ? parse_npz(whole_file) : parse_safetensors(whole_file);
+    return read_tensor_bytes(path, read_file(path));
 }
 
-void write_npy(const std::string &path, const std::vector<int64_t> &shape, const float *data) {
+TensorFile read_tensor_bytes(const std::string &path, const std::vector<unsigned char> &bytes) {
+    Bytes whole_file = {bytes.data(), bytes.size(), path};
+    std::string extension = fs::path(path).extension().string();
+    if (extension == ".npz") return parse_npz(whole_file);
+    if (extension == ".safetensors") return parse_safetensors(whole_file);
+    TensorFile file;
+    file.tensors[fs::path(path).stem().string()] = only_npy(whole_file);
+    return file;
+}
+
+std::string npy_bytes(const std::vector<int64_t> &shape, const float *data) {
     std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (";
     size_t count = 1;
     for (size_t d = 0; d < shape.size(); ++d) {
@@ -409,6 +420,11 @@ void write_npy(const std::string &path, const std::vector<int64_t> &shape, const
         std::memcpy(&bits, data + i, 4);
         for (int k = 0; k < 4; ++k) bytes[start + 4 * i + k] = char(bits >> (8 * k));
     }
+    return bytes;
+}
+
+void write_npy(const std::string &path, const std::vector<int64_t> &shape, const float *data) {
+    std::string bytes = npy_bytes(shape, data);
     std::ofstream out(path, std::ios::binary | std::ios::trunc);
     out.write(bytes.data(), std::streamsize(bytes.size()));
     out.close();

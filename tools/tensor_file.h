@@ -27,6 +27,10 @@ Tensor read_npy(const std::string &path);
 // By what path names: a .npz, a .safetensors (F32, F64), a folder of <tensor>.npy, or one .npy (tensor named after the
 // file).
 TensorFile read_tensor_file(const std::string &path);
+// The bytes of such a file, no folder; path says what kind it is and names it in sentences.
+TensorFile read_tensor_bytes(const std::string &path, const std::vector<unsigned char> &bytes);
+// A .npy file's content.
+std::string npy_bytes(const std::vector<int64_t> &shape, const float *data);
 void write_npy(const std::string &path, const std::vector<int64_t> &shape, const float *data);
 
 } // namespace hconv

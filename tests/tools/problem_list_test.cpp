@@ -69,6 +69,11 @@ TEST(ProblemList, WhatIsRefused) {
     EXPECT_NE(refusal("").find(": "), std::string::npos);
 }
 
+TEST(ProblemList, TimesThatAddUpToTooManyAreRefused) {
+    EXPECT_EQ(read_problems({"linear_ci4_co2*999999999", "linear_ci4_co2"}).at(0).times, 1000000000);
+    EXPECT_THROW(read_problems({"linear_ci4_co2*999999999", "linear_ci4_co2*2"}), std::invalid_argument);
+}
+
 TEST(ProblemList, DefaultSizesBeginAtTheLeast) {
     for (const char *text : {"conv2d_n?_ci3_h?_w?_co8_k3_p1", "conv2d_ci3_h?_w?_co8_k7", "linear_n?_ci4_co2"}) {
         Problem open = Problem::parse(text);

@@ -185,6 +185,23 @@ TEST_F(TensorFiles, Npz) {
     expect_refused(write("crc.npz", flipped), "checksum");
 }
 
+// Entries that all point at the same bytes make a small file a large one.
+TEST_F(TensorFiles, NpzWhoseEntriesOverlapIsRefused) {
+    std::string one = zip("w.npy", npy(dict("<f4", "(4096,)"), std::string(4 * 4096, '\0')), 8);
+    size_t start = one.find(little(0x02014b50, 4)), end = one.find(little(0x06054b50, 4));
+    std::string entry = one.substr(start, end - start), directory;
+    for (int k = 0; k < 100; ++k) directory += entry;
+    std::string last = little(0x06054b50, 4) + little(0, 4) + little(100, 2) + little(100, 2) +
+                       little(directory.size(), 4) + little(start, 4) + little(0, 2);
+    EXPECT_EQ(refusal(write("one.npz", one)), "");
+    expect_refused(write("hundred.npz", one.substr(0, start) + directory + last), "overlap");
+}
+
+TEST_F(TensorFiles, DeepJsonIsRefused) {
+    std::string header(size_t(4) << 20, '[');
+    expect_refused(write("deep.safetensors", little(header.size(), 8) + header), "no JSON object");
+}
+
 TEST_F(TensorFiles, SafetensorsAndWhatItSkips) {
     std::string header = R"({"__metadata__":{"format":"pt"},"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
                          R"("steps":{"dtype":"I64","shape":[],"data_offsets":[24,32]}})";
