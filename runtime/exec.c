@@ -1,12 +1,13 @@
 /* exec.c - the run program: tries and times the kernels of one linked table, wherever it is copied to.
  * SPDX-License-Identifier: MIT
  * program --list          one line of JSON a kernel
- * program JOBS [RESULTS]  one line of JSON a job, as soon as it is done; RESULTS: a file, else the standard output
+ * program JOBS            one line of JSON a job, as soon as it is done
+ * program JOBS RESULTS    the same lines as one JSON array in the file RESULTS
  * A job is a line of key=value items, in any order, '#' begins a comment line:
  *   id=TEXT kernel=ROW problem=SIZES_ALL_KNOWN data=exact|random|FOLDER seed=N threads=N checks=bounds,repeat,workspace
  *   rounds=N limit=SECONDS output=FILE
  * FOLDER holds <tensor>.f32, dense float32 of this machine's byte order; FILE gets the outputs in the same form, one
- * behind the other. */
+ * behind the other, and the job's line their FNV-1a hash. */
 #include "fill.h"
 #include "trial.h"
 
@@ -134,6 +135,12 @@ static int load(const job *j, loaded *l, char *why, size_t why_bytes) {
     return 1;
 }
 
+static unsigned long long fnv1a(const unsigned char *bytes, size_t count) {
+    unsigned long long hash = 14695981039346656037ull;
+    for (size_t i = 0; i < count; ++i) hash = (hash ^ bytes[i]) * 1099511628211ull & 0xffffffffffffffffull;
+    return hash;
+}
+
 static int write_output(const hconv_trial_result *r, const char *path, char *why, size_t why_bytes) {
     FILE *file = fopen(path, "wb");
     size_t wrote = file ? fwrite(r->output, 1, r->output_bytes, file) : 0;
@@ -159,6 +166,8 @@ static void report(FILE *to, const job *j, hconv_outcome outcome, const char *wh
                 "\"min_ns\":%.1f,\"rounds\":%d",
                 (unsigned long)r->workspace_bytes, (unsigned long)r->packed_bytes, r->flops, r->bytes_moved,
                 r->median_ns, r->min_ns, r->rounds);
+    if (r && j->output)
+        fprintf(to, ",\"output\":\"%016llx\"", fnv1a((const unsigned char *)r->output, r->output_bytes));
     fprintf(to, "}\n");
     fflush(to);
 }
@@ -193,6 +202,7 @@ static void run_job(char *line, FILE *results) {
 
 int main(int argc, char **argv) {
     char line[LINE_BYTES];
+    const char *before;
     FILE *jobs, *results = stdout;
     if (argc == 2 && !strcmp(argv[1], "--list")) return list_kernels();
     if (argc < 2 || argc > 3) {
@@ -205,8 +215,14 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s: %s\n", argv[jobs ? 2 : 1], strerror(errno));
         return 2;
     }
+    before = argc == 3 ? "[" : "";
     while (fgets(line, sizeof line, jobs))
-        if (line[0] != '#' && line[strspn(line, " \t\r\n")]) run_job(line, results);
+        if (line[0] != '#' && line[strspn(line, " \t\r\n")]) {
+            fputs(before, results);
+            run_job(line, results);
+            before = argc == 3 ? "," : "";
+        }
+    if (argc == 3) fputs(*before == '[' ? "[]\n" : "]\n", results);
     fclose(jobs);
     return fclose(results) ? 2 : 0;
 }

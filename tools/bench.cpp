@@ -3,7 +3,7 @@
 // A row is a kernel at one size: median and least of the rounds, each a batch of runs long enough for the clock. The
 // answer is compared with the reference once, outside the timing.
 #include "tests/reference/judge.h"
-#include "tools/run_program.h"
+#include "tools/pack_up.h"
 
 #include <nlohmann/json.hpp>
 
@@ -20,7 +20,7 @@ struct Entry {
     Job job;
 };
 
-std::vector<Entry> entries_of(const RunProgram &program, const std::vector<ListedProblem> &problems,
+std::vector<Entry> entries_of(const Jobber &program, const std::vector<ListedProblem> &problems,
                               const BenchOptions &o) {
     std::vector<Entry> entries;
     for (const ListedProblem &listed : problems)
@@ -60,7 +60,7 @@ void print_row(const Entry &e, const ProgramRow &row, const JobResult &r, int wi
 }
 
 // After all timing, so that it disturbs none.
-void check_answer(const RunProgram &program, const Job &job, JobResult &r) {
+void check_answer(const Jobber &program, const Job &job, JobResult &r) {
     if (r.outcome != "passed") return;
     reference::Verdict v = reference::Judge(job.problem, HCONV_FILL_RANDOM, job.seed, 4096)
                                .verdict(program.take_output(job.output).data());
@@ -69,11 +69,18 @@ void check_answer(const RunProgram &program, const Job &job, JobResult &r) {
 
 } // namespace
 
-int bench_command(const BenchOptions &o) {
+int bench_command(const BenchOptions &given) {
+    BenchOptions o = given;
+    if (!o.kernels.results.empty()) {
+        const nlohmann::json numbers = unpack_options(o.kernels, "bench");
+        o.threads = numbers.at("threads"), o.rounds = numbers.at("rounds");
+    }
     std::vector<ListedProblem> problems = read_problems(o.kernels.problems);
     if (problems.empty() || o.rounds < 1 || o.threads < 1)
         throw std::invalid_argument("hconv bench needs a problem, at least one round and at least one thread");
-    RunProgram program(problems, o.kernels);
+    std::unique_ptr<Jobber> jobber = jobber_for(problems, o.kernels, "bench",
+                                                nlohmann::json::object({{"threads", o.threads}, {"rounds", o.rounds}}));
+    const Jobber &program = *jobber;
     std::vector<Entry> entries = entries_of(program, problems, o);
     std::vector<Job> jobs;
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();
@@ -82,6 +89,11 @@ int bench_command(const BenchOptions &o) {
     for (const Entry &e : entries) {
         jobs.push_back(e.job);
         width = std::max(width, int(e.listed->label.empty() ? e.job.problem.text().size() : e.listed->label.size()));
+    }
+    if (!o.kernels.pack_up.empty()) {
+        program.run(jobs, {});
+        std::printf("%zu rows are packed: start %s/run where they shall be timed\n", jobs.size(), o.kernels.pack_up.c_str());
+        return 0;
     }
     std::printf("%d thread%s, %d rounds, warm\n%-*s %-8s %-24s %12s %12s %9s\n", o.threads, o.threads > 1 ? "s" : "",
                 o.rounds, width, "problem", "isa", "schedule", "median us", "min us", "GFLOP/s");

@@ -11,7 +11,7 @@ namespace hconv {
 using reference::Judge;
 using reference::Verdict;
 
-std::vector<Case> cases_of(const RunProgram &program, const std::vector<ListedProblem> &problems) {
+std::vector<Case> cases_of(const Jobber &program, const std::vector<ListedProblem> &problems) {
     std::vector<Case> cases;
     for (const ListedProblem &listed : problems)
         for (const Problem &sized : listed.sizes)
@@ -42,7 +42,7 @@ namespace {
 // Puts a case's two jobs together; references are kept while the next case has the same problem.
 class Trial {
 public:
-    Trial(const RunProgram &program, uint64_t seed) : program(program), seed(seed) {}
+    Trial(const Jobber &program, uint64_t seed) : program(program), seed(seed) {}
 
     void job_done(size_t job, const Problem &problem, const JobResult &result) {
         const bool random = job % 2;
@@ -77,7 +77,7 @@ private:
         else passed += std::string(random ? "random " : "small integers ") + text + " of the bound, ";
     }
 
-    const RunProgram &program;
+    const Jobber &program;
     const uint64_t seed;
     std::vector<Judge> judges;
     std::string judged, failure, skipped, passed;
@@ -86,7 +86,7 @@ private:
 
 }  // namespace
 
-void try_cases(const RunProgram &program, const std::vector<Case> &cases, uint64_t seed,
+void try_cases(const Jobber &program, const std::vector<Case> &cases, uint64_t seed,
                const std::function<void(size_t, const CaseResult &)> &done) {
     Trial trial(program, seed);
     program.run(jobs_of(cases, seed), [&](size_t job, const JobResult &result) {

@@ -23,10 +23,10 @@ struct CaseResult {
 };
 
 // Every kernel of the program at every listed size of its problem.
-std::vector<Case> cases_of(const RunProgram &program, const std::vector<ListedProblem> &problems);
+std::vector<Case> cases_of(const Jobber &program, const std::vector<ListedProblem> &problems);
 
 // Exact data; random data with guard pages, repeats and exact workspace (runtime/trial.h). done(i, result) as each case ends.
-void try_cases(const RunProgram &program, const std::vector<Case> &cases, uint64_t seed,
+void try_cases(const Jobber &program, const std::vector<Case> &cases, uint64_t seed,
                const std::function<void(size_t, const CaseResult &)> &done);
 
 }  // namespace hconv

@@ -1,20 +1,31 @@
 // check.cpp - hconv check: every kernel of the listed problems, as it is emitted, against tests/reference.
 // SPDX-License-Identifier: MIT
 #include "tools/cases.h"
+#include "tools/pack_up.h"
+
+#include <nlohmann/json.hpp>
 
 #include <cstdio>
 #include <stdexcept>
 
 namespace hconv {
 
-int check_command(const CheckOptions &options) {
+int check_command(const CheckOptions &given) {
+    CheckOptions options = given;
+    if (!options.kernels.results.empty()) options.seed = unpack_options(options.kernels, "check").at("seed");
     std::vector<ListedProblem> problems = read_problems(options.kernels.problems);
     if (problems.empty()) throw std::invalid_argument("nothing to check: the lists hold no problem");
     // Halide's own checks see sizes: kernels that have them are tried at many.
     for (ListedProblem &p : problems)
         if (options.kernels.asserts && p.problem.open()) p.sizes = sweep_sizes(p.problem);
-    RunProgram program(problems, options.kernels);
+    std::unique_ptr<Jobber> jobber = jobber_for(problems, options.kernels, "check", nlohmann::json::object({{"seed", options.seed}}));
+    const Jobber &program = *jobber;
     std::vector<Case> cases = cases_of(program, problems);
+    if (!options.kernels.pack_up.empty()) {
+        try_cases(program, cases, options.seed, [](size_t, const CaseResult &) {});
+        std::printf("%zu cases are packed: start %s/run where they shall run\n", cases.size(), options.kernels.pack_up.c_str());
+        return 0;
+    }
     int counts[3] = {0, 0, 0};
     try_cases(program, cases, options.seed, [&](size_t i, const CaseResult &r) {
         static const char *const names[] = {"passed", "FAILED", "skipped"};

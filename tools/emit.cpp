@@ -250,28 +250,57 @@ EmitResult emit_library(const EmitOptions &o, const fs::path &given) {
     return result;
 }
 
-Program build_program(const EmitOptions &options) {
-    EmitOptions o = options;
+// The library of a program, and the one line of C that tells runtime/exec.c its name.
+static EmitResult write_program_library(EmitOptions o, const fs::path &folder) {
     o.name = "exec";
-    Program program;
-    program.folder = std::make_shared<TemporaryFolder>();
-    fs::path folder = program.folder->path / "library";
     fs::create_directory(folder);
-    program.library = write_library(o, folder);
-    const std::string platform = program.library.kernels.front().target.platform;
-    const std::string cc = o.cc.empty() ? c_compiler_for(platform) : o.cc;
-    if (cc.empty()) throw std::runtime_error("no C compiler for " + platform + " was found: name one with --cc");
+    EmitResult result = write_library(o, folder);
     write_file(folder / "pointer.c", "#include \"exec.h\"\n#include \"hconv/library.h\"\n"
                                      "extern const hconv_library *const hconv_exec_library;\n"
                                      "const hconv_library *const hconv_exec_library = &hconv_library_exec;\n");
-    program.path = program.folder->path / "exec";
-    std::vector<std::string> command{cc, "-I" + folder.string(), (folder / "pointer.c").string(), "-o", program.path.string()};
+    return result;
+}
+
+static void link_program(const EmitOptions &o, const std::string &cc, const fs::path &folder, const fs::path &program, bool statically) {
+    std::vector<std::string> command{cc, "-I" + folder.string(), (folder / "pointer.c").string(), "-o", program.string()};
     for (const std::string &object : runtime_objects(cc, o.compile.cache.empty() ? default_cache() : o.compile.cache, true))
         command.push_back(object);
-    if (platform == "arm-64-linux") command.push_back("-static");
+    if (statically) command.push_back("-static");
     command.insert(command.end(), {(folder / "libexec.a").string(), "-lm", "-lpthread"});
     must(command, "linking the run program");
+}
+
+Program build_program(const EmitOptions &o) {
+    Program program;
+    program.folder = std::make_shared<TemporaryFolder>();
+    const fs::path folder = program.folder->path / "library";
+    program.library = write_program_library(o, folder);
+    const std::string platform = program.library.kernels.front().target.platform;
+    const std::string cc = o.cc.empty() ? c_compiler_for(platform) : o.cc;
+    if (cc.empty()) throw std::runtime_error("no C compiler for " + platform + " was found: name one with --cc");
+    program.path = program.folder->path / "exec";
+    link_program(o, cc, folder, program.path, platform == "arm-64-linux");
     return program;
+}
+
+PackedProgram pack_program(const EmitOptions &o, const fs::path &directory) {
+    PackedProgram packed;
+    const fs::path folder = directory / "library";
+    packed.library = write_program_library(o, folder);
+    write_runtime(folder, true);
+    const std::string platform = packed.library.kernels.front().target.platform;
+    const std::string cc = o.cc.empty() ? c_compiler_for(platform) : o.cc;
+    packed.compile = "${CC:-cc}";
+    for (const char *flag : cc_flags) packed.compile += std::string(" ") + flag;
+    packed.compile += " -Ilibrary library/*.c library/hconv/src/*.c library/hconv/src/variants/*.c library/libexec_kernels.a "
+                      "-lm -lpthread -o program";
+    if (cc.empty()) return packed;
+    try {
+        link_program(o, cc, folder, directory / "program", true);
+    } catch (const std::runtime_error &) {  // a C library without a static form
+        link_program(o, cc, folder, directory / "program", false);
+    }
+    return packed;
 }
 
 }  // namespace hconv

@@ -52,4 +52,12 @@ struct Program {
 };
 Program build_program(const EmitOptions &options);
 
+// The same in a folder for another machine: directory/library with all sources, directory/program where a C compiler for the
+// target is here (linked statically where that works), and the command that makes it of the former.
+struct PackedProgram {
+    EmitResult library;
+    std::string compile;
+};
+PackedProgram pack_program(const EmitOptions &options, const std::filesystem::path &directory);
+
 }  // namespace hconv

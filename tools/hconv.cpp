@@ -95,19 +95,26 @@ void add_show(CLI::App &app, std::function<int()> &chosen) {
     verb->callback([o, &chosen] { chosen = [o] { return show_command(*o); }; });
 }
 
-void add_kernel_flags(CLI::App *verb, KernelOptions &k, const char *problems) {
-    verb->add_option("problems", k.problems, problems)->required();
+CLI::Option *add_kernel_flags(CLI::App *verb, KernelOptions &k, const char *problems) {
+    CLI::Option *positional = verb->add_option("problems", k.problems, problems)->required();
     verb->add_option("--target", k.target, "target (default: host = this CPU)");
     verb->add_option("--schedule", k.schedule, "schedule (default: looked up)");
     verb->add_option("--runner", k.runner, "command that runs the target's programs here, such as qemu-aarch64");
     verb->add_option("--cc", k.cc, "C compiler for the target");
     add_compile_flags(verb, k.compile);
+    return positional;
+}
+
+void add_pack_flags(CLI::App *verb, KernelOptions &k) {
+    verb->add_option("--pack-up", k.pack_up, "write a folder whose run script does this where no hconv is, and run nothing here");
+    verb->add_option("--results", k.results, "results.json of such a folder, taken back with it: judge that");
 }
 
 void add_check(CLI::App &app, std::function<int()> &chosen) {
     auto verb = app.add_subcommand("check", "compile, run, and compare with the reference");
     auto o = std::make_shared<CheckOptions>();
-    add_kernel_flags(verb, o->kernels, "problem strings, or @FILE; open ones may end with @h30w40,...");
+    add_kernel_flags(verb, o->kernels, "problem strings, or @FILE; open ones may end with @h30w40,...")->required(false);
+    add_pack_flags(verb, o->kernels);
     verb->add_option("--seed", o->seed, "of the data (default: 1)");
     verb->add_flag("--asserts", o->kernels.asserts, "compile Halide's own checks in");
     verb->footer("example: hconv check conv2d_ci3_h?_co16_k3_p1@h7w9,h30");
@@ -134,7 +141,8 @@ void add_run(CLI::App &app, std::function<int()> &chosen) {
 void add_bench(CLI::App &app, std::function<int()> &chosen) {
     auto verb = app.add_subcommand("bench", "time kernels on this machine, warm");
     auto o = std::make_shared<BenchOptions>();
-    add_kernel_flags(verb, o->kernels, "problem strings, or @FILE");
+    add_kernel_flags(verb, o->kernels, "problem strings, or @FILE")->required(false);
+    add_pack_flags(verb, o->kernels);
     verb->add_option("--threads", o->threads, "threads (default: 1)");
     verb->add_option("--rounds", o->rounds, "timed rounds (default: 21)");
     verb->add_option("--json", o->json, "file for the rows");

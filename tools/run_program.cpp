@@ -17,7 +17,7 @@ static std::string quoted(const std::string &text) {
     return q + "'";
 }
 
-static Program build(const std::vector<ListedProblem> &problems, const KernelOptions &options) {
+EmitOptions program_options(const std::vector<ListedProblem> &problems, const KernelOptions &options) {
     EmitOptions emit;
     for (const ListedProblem &p : problems) emit.problems.push_back(p.text());
     emit.targets = {options.target};
@@ -25,11 +25,12 @@ static Program build(const std::vector<ListedProblem> &problems, const KernelOpt
     emit.cc = options.cc;
     emit.asserts = options.asserts;
     emit.compile = options.compile;
-    return build_program(emit);
+    return emit;
 }
 
 RunProgram::RunProgram(const std::vector<ListedProblem> &problems, const KernelOptions &options)
-    : program(build(problems, options)), runner(options.runner) {
+    : program(build_program(program_options(problems, options))), runner(options.runner) {
+    compiled = program.library.totals;
     each_line("--list", [&](const nlohmann::json &row) {
         table.push_back(
             {Problem::parse(row.at("problem")), row.at("symbol"), row.at("target"), row.at("schedule"), row.at("isa")});
@@ -56,8 +57,8 @@ void RunProgram::each_line(const std::string &arguments,
     pclose(pipe);
 }
 
-static std::string job_line(const Job &j, size_t id) {
-    std::string line = "id=" + std::to_string(id) + " kernel=" + std::to_string(j.kernel) +
+std::string job_line(const Job &j, const std::string &id) {
+    std::string line = "id=" + id + " kernel=" + std::to_string(j.kernel) +
                        " problem=" + j.problem.text() + " data=" + j.data + " seed=" + std::to_string(j.seed) +
                        " threads=" + std::to_string(j.threads) + " rounds=" + std::to_string(j.rounds) +
                        " limit=" + std::to_string(j.limit_seconds);
@@ -66,26 +67,33 @@ static std::string job_line(const Job &j, size_t id) {
     return line + "\n";
 }
 
+JobResult job_result(const nlohmann::json &j) {
+    JobResult r{j.at("outcome"), j.at("why")};
+    r.flops = j.value("flops", 0.0), r.bytes_moved = j.value("bytes_moved", 0.0);
+    r.median_ns = j.value("median_ns", 0.0), r.min_ns = j.value("min_ns", 0.0);
+    r.workspace_bytes = j.value("workspace_bytes", uint64_t(0)), r.packed_bytes = j.value("packed_bytes", uint64_t(0));
+    return r;
+}
+
+std::vector<float> floats_of(const std::string &bytes) {
+    std::vector<float> values(bytes.size() / sizeof(float));
+    if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+    return values;
+}
+
 void RunProgram::run(const std::vector<Job> &jobs, const std::function<void(size_t, const JobResult &)> &done) const {
     std::string lines;
     size_t next = 0;
-    for (size_t i = 0; i < jobs.size(); ++i) lines += job_line(jobs[i], i);
+    for (size_t i = 0; i < jobs.size(); ++i) lines += job_line(jobs[i], std::to_string(i));
     write_file(folder() / "jobs", lines);
     each_line("jobs", [&](const nlohmann::json &j) {
-        JobResult r{j.at("outcome"), j.at("why")};
-        r.flops = j.value("flops", 0.0), r.bytes_moved = j.value("bytes_moved", 0.0);
-        r.median_ns = j.value("median_ns", 0.0), r.min_ns = j.value("min_ns", 0.0);
-        r.workspace_bytes = j.value("workspace_bytes", uint64_t(0)),
-        r.packed_bytes = j.value("packed_bytes", uint64_t(0));
-        done(next++, r);
+        done(next++, job_result(j));
     });
     while (next < jobs.size()) done(next++, {"failed", "the run program ended before this job"});
 }
 
 std::vector<float> RunProgram::take_output(const std::string &name) const {
-    std::string bytes = read_file(folder() / name);
-    std::vector<float> values(bytes.size() / sizeof(float));
-    if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+    std::vector<float> values = floats_of(read_file(folder() / name));
     std::filesystem::remove(folder() / name);
     return values;
 }

@@ -34,24 +34,41 @@ struct ProgramRow {
     std::string symbol, target, schedule, isa;
 };
 
-class RunProgram {
+// Kernels, and who does jobs with them: a program made here, or one that was packed up and ran elsewhere (tools/pack_up.h).
+class Jobber {
+public:
+    virtual ~Jobber() = default;
+    const std::vector<ProgramRow> &rows() const { return table; }
+    const CompileTotals &totals() const { return compiled; }
+    // done(i, result) as each job ends.
+    virtual void run(const std::vector<Job> &jobs, const std::function<void(size_t, const JobResult &)> &done) const = 0;
+    // The floats of a job's output file; may be called once.
+    virtual std::vector<float> take_output(const std::string &name) const = 0;
+
+protected:
+    std::vector<ProgramRow> table;
+    CompileTotals compiled;
+};
+
+class RunProgram : public Jobber {
 public:
     // Compiles and links the kernels of every listed problem.
     RunProgram(const std::vector<ListedProblem> &problems, const KernelOptions &options);
-    const std::vector<ProgramRow> &rows() const { return table; }
-    const CompileTotals &totals() const { return program.library.totals; }
     const std::filesystem::path &folder() const { return program.folder->path; }
-    // done(i, result) as each job ends. A program that dies fails the jobs it leaves.
-    void run(const std::vector<Job> &jobs, const std::function<void(size_t, const JobResult &)> &done) const;
-    // The floats of a job's output file, which is removed.
-    std::vector<float> take_output(const std::string &name) const;
+    // A program that dies fails the jobs it leaves.
+    void run(const std::vector<Job> &jobs, const std::function<void(size_t, const JobResult &)> &done) const override;
+    std::vector<float> take_output(const std::string &name) const override;
 
 private:
     void each_line(const std::string &arguments, const std::function<void(const nlohmann::json &)> &line) const;
     Program program;
     std::string runner;
-    std::vector<ProgramRow> table;
 };
+
+EmitOptions program_options(const std::vector<ListedProblem> &problems, const KernelOptions &options);
+std::string job_line(const Job &job, const std::string &id);    // as runtime/exec.c reads it
+JobResult job_result(const nlohmann::json &line);               // as it writes it
+std::vector<float> floats_of(const std::string &bytes);
 
 // The command that repeats one case.
 std::string repro(const std::string &verb, const Problem &problem, const ProgramRow &row, const KernelOptions &options,

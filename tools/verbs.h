@@ -18,6 +18,8 @@ struct KernelOptions {
     std::string runner;   // command prefix that runs the target's programs here
     std::string cc;       // empty: the platform's default
     bool asserts = false; // Halide's own checks compiled in
+    std::string pack_up;  // folder to write the program and its jobs to, instead of running them
+    std::string results;  // what such a folder's run wrote; then the rest comes from there
     CompileOptions compile;
 };
 
