@@ -117,7 +117,7 @@ static void consider(choice *c, const hconv_context *ctx, const hconv_kernel *k,
         c->other = k;
         if (!hconv_cuda_usable(reason, reason_bytes)) c->other_reason = reason;
     } else if ((k->cpu_features & ctx->cpu_features) != k->cpu_features) {
-        c->other = k, c->other_reason = "this CPU lacks it";
+        if (!c->other_reason || k->level < c->other->level) c->other = k, c->other_reason = "this CPU lacks it";
     } else if (!c->kernel || k->level > c->kernel->level || (k->level == c->kernel->level && open < c->open)) {
         c->kernel = k, c->open = open;
     }
