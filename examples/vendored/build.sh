@@ -10,5 +10,5 @@ mkdir -p "$out"
 [ -e "$out/mynet" ] || "${HCONV:-hconv}" emit 'conv2d_ci4_h?_w?_co6_k3_s2_p1_silu' -o "$out/mynet" --name mynet
 # From here on hconv is not needed.
 cd "$out"
-"${CC:-cc}" -std=c99 -O2 -Wall -Wextra -pedantic -Imynet "$here/vendored.c" mynet/mynet.c mynet/hconv/src/*.c \
+"${CC:-cc}" -std=c99 -O2 -Wall -pedantic -Imynet "$here/vendored.c" mynet/mynet.c mynet/hconv/src/*.c \
     mynet/hconv/src/variants/*.c mynet/libmynet_kernels.a -lm -lpthread -o vendored

@@ -63,7 +63,7 @@ typedef struct hconv_library hconv_library; /* generated table, see hconv/librar
 /* A variant with its sizes. Fill by hand (zero everything, then set) or from text with hconv_problem_parse. */
 typedef struct hconv_problem {
     uint32_t struct_size;
-    int32_t variant; /* line of variants.def, from 0; hconv_variant_name() names it */
+    int32_t variant; /* line of variants.def, from 0 */
     int32_t dtype, layout, activation, mid_activation, same;
     uint32_t flags;
     int32_t n, ci, h, w, co; /* HCONV_OPEN in n, h, w = left open */
