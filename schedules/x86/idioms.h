@@ -82,6 +82,11 @@ inline int rows_of(const Problem &p, const Machine &m, int channels) {
     return ceil_div(oh, tasks > 1 && tasks < 8 ? tasks + tasks % 2 : tasks);
 }
 inline int rows_of(const Problem &p, const Machine &m) { return rows_of(p, m, p.ci); }
+// The same in steps of `step` rows, two tasks at least.
+inline int rows_of(const Problem &p, const Machine &m, int channels, int step) {
+    int rows = std::min(rows_of(p, m, channels), ceil_div(size_or(p.oh(), 64), 2));
+    return ceil_div(rows, step) * step;
+}
 
 // Tells Halide the sizes that the problem fixes, so that loops over them are constant.
 inline void bound_known_sizes(Func out, const Var &c, const Var &x, const Var &y, const Var &n, const Problem &p) {

@@ -68,19 +68,19 @@ x86::ChannelBlocks Maps::low_blocks(const Problem &p, const Machine &m) const {
     return blocks_of(low_conv(p), low_co_vecs, m);
 }
 
-void set_tile(const Problem &p, const Problem &conv, const Machine &m, Knob &vectors, Knob &pixels, Knob &lines) {
+void set_tile(const Problem &p, const Problem &conv, const Machine &m, Knob &vectors, Knob &pixels, Knob &lines,
+              int step) {
     if (!conv.co) return;
     int available = x86::ceil_div(conv.co, x86::vector_lanes(conv.co, m));
     x86::RegisterTile tile = x86::best_tile(available, width_of(conv), m, p.groups > 1 ? 1 : 8);
     if (p.groups > 1) tile.scalars = std::min(tile.scalars, 8);
     vectors = tile.vectors, pixels = x86::even_parts(width_of(conv), tile.scalars);
-    lines = std::min(x86::rows_of(conv, m), x86::ceil_div(x86::size_or(conv.oh(), 64), 2));  // two tasks and more
+    lines = x86::rows_of(conv, m, conv.ci, step);
 }
 
 void Maps::defaults(const Problem &p, const Machine &m) {
-    set_tile(p, high_conv(p), m, co_vecs, xs, rows);
-    set_tile(p, low_conv(p), m, low_co_vecs, low_xs, low_rows);
-    rows = (rows + 1) / 2 * 2;  // two to a low row
+    set_tile(p, high_conv(p), m, co_vecs, xs, rows, 2);  // two rows to a low one
+    set_tile(p, low_conv(p), m, low_co_vecs, low_xs, low_rows, 1);
 }
 
 // The outputs of a block read the same inputs, or, depthwise, each its own.
