@@ -192,7 +192,7 @@ def octave(m, inputs, outputs):
     if getattr(m, "is_dw", False):
         g = high_in + low_in
     else:
-        g = pair(getattr(m, "groups", 1) if article else some.groups, 1)[0]
+        g = getattr(m, "groups", 1) if article else max(c.groups for c in m.children() if isinstance(c, nn.Conv2d))
     x = inputs[0]
     keys = [("n", x.shape[0])] * (x.shape[0] != 1) + [("ci", high_in + low_in), ("h", x.shape[2])]
     keys += [("w", x.shape[3])] * (x.shape[3] != x.shape[2])

@@ -77,7 +77,8 @@ class Research(nn.Module):
         self.wt = modules.WTConv2d(6, 6, 5, wt_levels=2, wt_type="db2")
         self.wt_strided = modules.WTConv2d(6, 6, 3, stride=2)
         self.octave = modules.OctaveConv(6, 8, 3, alpha_in=0, padding=1, bias=True)
-        self.octave_last = modules.OctaveConv(8, 6, 3, alpha_out=0, padding=1)
+        self.octave_article = modules.ArticleOctaveConv(8, 8, (3, 3), stride=2)
+        self.octave_last = modules.OctaveConv(8, 6, 3, alpha_out=0, padding=1, stride=1)
         self.dynamic = modules.Dynamic_conv2d(6, 8, 3, padding=1)
         self.od = modules.ODConv2d(8, 8, 3, padding=1)
         self.od_norm = nn.BatchNorm2d(8)
@@ -93,7 +94,7 @@ class Research(nn.Module):
 
     def forward(self, x):
         x = nn.functional.gelu(self.wt(x))
-        high, low = self.octave(self.wt_strided(x))
+        high, low = self.octave_article(self.octave(torch.cat([self.wt_strided(x)] * 2, 3)))
         x, _ = self.octave_last((high, low))
         x = torch.tanh(self.dynamic(x))
         x = nn.functional.silu(self.od_norm(self.od(x)))
@@ -193,7 +194,7 @@ def main():
     expect(len(words) == 21 and not said["unserved"], f"21 layers, all served: {len(words)}, {said['unserved']}")
     said = run_all(hconv, randomised(mobilenet_v2()), torch.randn(2, 3, 24, 20), "nchw")
     expect("res" in folded(said)["5.conv.6"], "the addition behind 5.conv is not folded")
-    said = run_all(hconv, randomised(Research()), torch.randn(2, 6, 16, 24), "nhwc")
+    said = run_all(hconv, randomised(Research()), torch.randn(2, 6, 32, 16), "nhwc")
     expect(not said["unserved"], f"all should be served: {said['unserved']}")
     kinds = {entry["problem"].split("_")[0] for entry in said["layers"]}
     expect({"wtconv", "wtconv1d", "octave", "dynamicconv", "odconv", "condconv", "spd", "transposed"} <= kinds, f"only {kinds}")

@@ -192,6 +192,29 @@ class OctaveConv(nn.Module):
         return y_h, y_l
 
 
+class ArticleOctaveConv(nn.Module):
+    """lxtGH's, with one tensor for the four paths."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, alpha_in=0.5, alpha_out=0.5, stride=1, padding=1, bias=True):
+        super().__init__()
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, 1, 1
+        self.weights = nn.Parameter(torch.randn(out_channels, in_channels, *kernel_size) / in_channels)
+        self.bias = nn.Parameter(torch.randn(out_channels)) if bias else None
+        self.high_in, self.high_out = int(in_channels * (1 - alpha_in)), int(out_channels * (1 - alpha_out))
+
+    def forward(self, x):
+        i, o = self.high_in, self.high_out
+        bias = (None, None) if self.bias is None else (self.bias[:o], self.bias[o:])
+        conv = lambda t, weight, b: F.conv2d(t, weight, b, 1, self.padding)
+        high, low = (F.avg_pool2d(t, 2) if self.stride == 2 else t for t in x)
+        l2h = F.interpolate(conv(low, self.weights[:o, i:], bias[0]), scale_factor=2)
+        y_l = conv(F.avg_pool2d(high, 2), self.weights[o:, :i], bias[1]) + conv(low, self.weights[o:, i:], bias[1])
+        return conv(high, self.weights[:o, :i], bias[0]) + l2h, y_l
+
+
+ArticleOctaveConv.__name__ = "OctaveConv"
+
+
 class space_to_depth(nn.Module):
     def forward(self, x):
         return torch.cat([x[..., dy::2, dx::2] for dx in range(2) for dy in range(2)], 1)
