@@ -74,6 +74,7 @@ def read_lists(options):
 
 
 def emit(options, rows):
+    """The library of the rows as a shared object, and each kernel's hash by problem."""
     folder = Path(options.folder) / (options.isa or "best")
     folder.mkdir(parents=True, exist_ok=True)
     problems = folder / "problems.txt"
@@ -85,7 +86,8 @@ def emit(options, rows):
     subprocess.run([os.environ.get("CC", "cc"), "-std=c99", "-O2", "-fPIC", "-shared", "-I", str(shared.parent),
                     str(HERE / "loop.c"), "-o", str(shared), "-Wl,--whole-archive", str(shared.parent / "librivals.a"),
                     "-Wl,--no-whole-archive", "-lm", "-lpthread"], check=True)
-    return shared
+    manifest = json.loads((shared.parent / "kernels.json").read_text())
+    return shared, {kernel["problem"]: kernel["hash"] for kernel in manifest["kernels"]}
 
 
 def cpu_name():
@@ -94,8 +96,8 @@ def cpu_name():
 
 
 def versions(options):
-    found = {"hconv": subprocess.run([options.hconv, "--version"], capture_output=True, text=True).stdout.split()[-1],
-             "python": sys.version.split()[0]}
+    said = subprocess.run([options.hconv, "--version"], capture_output=True, text=True).stdout
+    found = {"hconv": re.search(r"\d[\w.]*", said).group(), "python": sys.version.split()[0]}
     for package in ("torch", "openvino", "onnxruntime", "numpy"):
         try:
             found[package] = importlib.metadata.version(package)
@@ -204,10 +206,12 @@ def main():
         result = json.loads(path.read_text())
     result.update(cpu=cpu_name(), date=time.strftime("%Y-%m-%d"), versions=versions(options), rivals=RIVALS)
     rivals = choose_rivals(options, result)
-    shared = emit(options, rows)
+    shared, hashes = emit(options, rows)
     isa = options.isa or "best"
+    for row in rows:
+        row["hash"] = hashes.get(row["problem"])
     for threads in options.threads:
-        have = {key(row) for row in result["rows"] if "timings" in row}
+        have = {(*key(row), row.get("hash")) for row in result["rows"] if "timings" in row}
 
         def take(said):
             if "overhead" in said:
@@ -220,7 +224,7 @@ def main():
             part.write_text(json.dumps(result, indent=1) + "\n")
             part.replace(path)
 
-        measure(options, shared, rivals, threads, [r for r in rows if (r["problem"], threads, isa) not in have], take)
+        measure(options, shared, rivals, threads, [r for r in rows if (r["problem"], threads, isa, r["hash"]) not in have], take)
     print("\n" + report.text(result))
     wrong = [r for r in result["rows"] if "timings" not in r or not all(report.right(r, n) for n in r["timings"])]
     return 1 if wrong else 0

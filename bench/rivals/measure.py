@@ -125,7 +125,7 @@ class Row:
         plan.bind({k: np.moveaxis(v, 1, -1) if nhwc and v.ndim > 2 else v for k, v in self.inputs.items()})
         self.enter(name, contestants.Hconv(plan, nhwc), True)
         if name == "hconv":
-            self.info = {"problem": lib.format(problem), "schedule": plan.info.schedule.decode(),
+            self.info = {"schedule": plan.info.schedule.decode(),
                          "target": plan.info.target.decode(), "flops": plan.info.flops,
                          "bytes_moved": plan.info.bytes_moved}
         else:
@@ -180,7 +180,7 @@ class Row:
             for name in names[r % len(names):] + names[:r % len(names)]:
                 e = self.entries[name]
                 self.team.before(e["bound"])
-                e["contestant"].run(1)
+                e["contestant"].run(1 + e["times"] // 4)  # outlasts helpers of the one before that still look for work
                 start = time.perf_counter()
                 e["contestant"].run(e["times"])
                 e["samples"].append((time.perf_counter() - start) / e["times"] * 1e6)
@@ -225,6 +225,9 @@ def main():
     task = TASK
     torch.set_num_threads(task["threads"])
     torch.set_num_interop_threads(1)
+    team = Team(task["cpus"])
+    torch.ones(1 << 22).add_(1)  # PyTorch's helpers are made once, here
+    team.pin(True)
     lib = library.Library(task["library"], task["name"])
     with open(task["results"], "a") as results:
         def say(**line):
@@ -239,7 +242,7 @@ def main():
             setup = time.time() - started
             row.measure()
             row.errors()
-            say(row={**listed, **row.result(), "threads": task["threads"], "isa": task["isa"] or "best",
+            say(row={**row.result(), **listed, "threads": task["threads"], "isa": task["isa"] or "best",
                      "rounds": task["rounds"], "setup_s": round(setup, 1), "wall_s": round(time.time() - started, 1),
                      "date": time.strftime("%Y-%m-%d %H:%M")})
             row.close(lib, context)
