@@ -46,7 +46,7 @@ def ratio(result, row):
 
 def nchw_ratio(result, row):
     """Drop-in use: PyTorch eager on contiguous tensors over ours in n c h w."""
-    if "eager" not in rivals_of(row) or "hconv-nchw" not in row["timings"]:
+    if "eager" not in rivals_of(row) or not right(row, "hconv-nchw"):
         return None
     return net(result, row, "eager") / row["timings"]["hconv-nchw"]["median_us"]
 
