@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The table of a rivals' bench from its JSON: bench/report.py out/rivals.json [--into docs/bench.md].
+"""The table of a rivals' bench from its JSON: bench/report.py out/rivals.json [--short] [--into docs/bench.md].
 
 SPDX-License-Identifier: MIT
 ratio = best rival's time / ours; from a rival's time the cost of calling it at all (a convolution of one number) is taken
-off, from ours nothing is. --into replaces what stands between the two marks in a file.
+off, from ours nothing is. --into replaces what stands between the two marks in a file. --short: one line a layer.
 """
 import argparse
 import json
@@ -124,13 +124,36 @@ def text(result):
     return "\n\n".join(head + (left_out if result["left_out"] else []) + [table(result, *s) for s in settings(result)])
 
 
+def short(result):
+    """A line a layer: our time, the best rival and the ratio, for each number of threads."""
+    columns = [s for s in settings(result) if s[0] == "best"] or settings(result)
+    by_layer = {}
+    for row in result["rows"]:
+        by_layer.setdefault(row.get("label") or row["problem"], {})[row["isa"], row["threads"]] = row
+    lines = ["| layer |" + "".join(f" hconv ms, {t} thread{'s' * (t > 1)} | best rival | ratio |" for _, t in columns),
+             "|---" * (1 + 3 * len(columns)) + "|"]
+    for label, rows in by_layer.items():
+        cells = []
+        for setting in columns:
+            row = rows.get(setting)
+            rival = best(result, row) if row else None
+            ours = number(row["timings"]["hconv"]["median_us"] / 1e3) if row and "timings" in row else "-"
+            cells += [ours, f"{rival[0]} {number(rival[1] / 1e3)}" if rival else "-", number(row and ratio(result, row))]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    sums = [f"{t} thread{'s' * (t > 1)}: " + summary(result, [r for r in result["rows"] if (r["isa"], r["threads"]) == (i, t)])
+            for i, t in columns]
+    return "\n".join([f"{result['cpu']}, {result['date']}, hconv {result['versions']['hconv']}; the best of "
+                      f"{', '.join(result['rivals'])} a row.", ""] + lines + [""] + [s + "." for s in sums])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("json")
     parser.add_argument("--into", help="file whose marked part is replaced")
+    parser.add_argument("--short", action="store_true", help="one line a layer, all numbers of threads beside each other")
     options = parser.parse_args()
     with open(options.json) as f:
-        made = text(json.load(f))
+        made = (short if options.short else text)(json.load(f))
     if not options.into:
         print(made)
         return

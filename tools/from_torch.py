@@ -659,7 +659,7 @@ class Export:
         name, twin = call.path or "model", 1
         while any(entry["layer"] == name for entry in self.layers):
             twin += 1
-            name = f"{call.path or 'model'}#{twin}"
+            name = f"{call.path or 'model'}+{twin}"
         self.parameters.update({f"{name}.{k}": v for k, v in call.layer.parameters.items()})
         entry = {"layer": name, "class": call.name, "problem": text, "prefix": name + ".", "folded": call.folded}
         if goldens:
