@@ -1,5 +1,5 @@
 # The words people type. SPDX-License-Identifier: MIT
-# PRESET=dev|release|ci|asan chooses the build, HCONV_ENV another folder for the environment.
+# PRESET=dev|release|ci|asan|tsan|coverage chooses the build, HCONV_ENV another folder for the environment.
 .PHONY: help demo test test-full goldens bench bench-rivals fuzz build clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16

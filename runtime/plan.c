@@ -170,7 +170,13 @@ static int bind_parameter(const hconv_argument *a, const hconv_tensor *t, hconv_
     }
     b->offset = *offset;
     *offset += hconv_align_up((size_t)stride * sizeof(float));
-    return b->rank > 0 && stride < (1 << 29);
+    return b->rank > 0;
+}
+
+static int parameter_fits(const hconv_bound_argument *b) {
+    int64_t bytes = sizeof(float);
+    for (int i = 0; i < b->rank; ++i) bytes *= b->dim[i].extent;
+    return bytes <= INT32_MAX;
 }
 
 static hconv_status bind(hconv_plan *plan, char *why, size_t why_bytes) {
@@ -190,6 +196,11 @@ static hconv_status bind(hconv_plan *plan, char *why, size_t why_bytes) {
             hconv_sentence(why, why_bytes, "kernel %s has an argument '%s' (%s) that %s does not: emit it again with this "
                            "version of hconv", k->symbol, argument->name, argument->layout, plan->text);
             return HCONV_ABI_MISMATCH;
+        }
+        if (parameter && !parameter_fits(b)) {
+            hconv_sentence(why, why_bytes, "kernel %s cannot index the packed parameter %s of %s: its blocks (%s) take 2^31 "
+                           "bytes or more", k->symbol, argument->name, plan->text, argument->layout);
+            return HCONV_UNSUPPORTED;
         }
     }
     root = hconv_size_evaluate(k->root_bytes, plan);

@@ -61,6 +61,15 @@ bool is_windows_constant(const std::string &name) {
     return false;
 }
 
+// Does a kernel of a target with Halide's feature asan or tsan call this of its sanitizer? (Halide's msan reports to a runtime
+// of its own.)
+bool sanitizer_calls(const Target &t, const std::string &name) {
+    for (const char *feature : {"asan", "tsan"})
+        if (t.halide.find(std::string("-") + feature) != std::string::npos && name.rfind(std::string("__") + feature, 0) == 0)
+            return true;
+    return false;
+}
+
 // Copies the object with its exported names made the library's and halide_X made hconv1_X; refuses anything else left open.
 void rename_symbols(const KernelRecord &k, const std::string &symbol, bool asserts, const fs::path &to) {
     const bool osx = k.target.platform.find("osx") != std::string::npos;
@@ -82,7 +91,7 @@ void rename_symbols(const KernelRecord &k, const std::string &symbol, bool asser
         if (!underscore.empty() && name[0] == '_') name.erase(0, 1);
         if (asserts && name.compare(0, 13, "halide_error_") == 0) rename(name, "hconv1_assert_failed");
         else if (name.compare(0, 7, "halide_") == 0) rename(name, "hconv1_" + name.substr(7));
-        else if (!plain.count(name) && !(osx && of_macos.count(name)))
+        else if (!plain.count(name) && !(osx && of_macos.count(name)) && !sanitizer_calls(k.target, name))
             throw std::runtime_error("the kernel of " + k.problem + " for " + k.target.text + " calls " + name +
                                      ", which no emitted library may need");
     }

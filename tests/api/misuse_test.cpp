@@ -1,13 +1,11 @@
-// The API against a table of hand-written kernels: every function misused once, memory that runs out at every call, other
-// people's thread pools, several libraries, many threads on one plan.
+// The API against a table of hand-written kernels: every function misused once, callers of other versions, the choice among
+// kernels, several libraries.
 // SPDX-License-Identifier: MIT
 #include "application.h"
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <functional>
-#include <thread>
 
 namespace {
 
@@ -347,50 +345,6 @@ TEST(Failures, OfAKernelAreReported) {
     }
 }
 
-// Context, libraries, plan, pack and run, with the k-th allocation failing, for every k there is.
-TEST(Failures, MemoryRunsOutAtEveryCall) {
-    int reached = 0;
-    for (int k = 1;; ++k) {
-        Services services;
-        services.fail_at = k;
-        hconv_context_options options = services.options();
-        hconv_context *ctx = nullptr;
-        hconv_plan *raw = nullptr;
-        hconv_problem p = problem_of(FAKE_FIXED);
-        Why why;
-        hconv_status status = hconv_context_create(&options, &ctx, why.text, sizeof why.text);
-        if (!status) status = hconv_context_add_library(ctx, &fake_library);
-        if (!status) status = hconv_context_add_library(ctx, &other_library);
-        if (!status) status = hconv_plan_create(ctx, &p, &raw, why.text, sizeof why.text);
-        if (status) {
-            EXPECT_EQ(raw, nullptr);
-        } else {
-            Plan plan(raw, hconv_plan_destroy);
-            Aligned packed(describe(plan).packed_bytes);
-            std::vector<float> weight(6, 1.0f), bias(2), x(60), y(40);
-            hconv_parameter parameters[] = {{"weight", weight.data(), 24}, {"bias", bias.data(), 8}};
-            const void *inputs[] = {x.data()};
-            void *outputs[] = {y.data()};
-            hconv_run_args args{};
-            args.struct_size = sizeof args;
-            args.input_count = args.output_count = 1;
-            args.inputs = inputs, args.outputs = outputs, args.packed = packed.at();
-            status = hconv_pack(plan.get(), parameters, 2, packed.at(), describe(plan).packed_bytes, why.text,
-                                sizeof why.text);
-            if (!status) status = hconv_run(plan.get(), &args); // no workspace given: the context allocates
-        }
-        hconv_context_destroy(ctx);
-        EXPECT_EQ(services.live, 0) << "the " << k << "-th allocation fails";
-        if (services.calls < k) {
-            EXPECT_EQ(status, HCONV_OK);
-            break;
-        }
-        ++reached;
-        EXPECT_EQ(status, HCONV_OUT_OF_MEMORY) << "the " << k << "-th allocation fails";
-    }
-    EXPECT_EQ(reached, 6) << "context, two libraries, plan, pack, run";
-}
-
 TEST(Choice, HighestLevelThenFewestOpenSizesThenOrder) {
     Services services;
     hconv_context_options options = services.options();
@@ -427,73 +381,6 @@ TEST(Packed, IsSharedByThePlansOfOneOpenRow) {
     b.args.packed = a.packed.at();
     EXPECT_EQ(hconv_run(second.get(), &b.args), HCONV_OK);
     EXPECT_TRUE(b.correct());
-}
-
-int reversed(void *, int count, int (*task)(void *, int), void *arg) {
-    int error = 0;
-    for (int i = count - 1; i >= 0; --i) error |= task(arg, i);
-    return error;
-}
-int one_thread_each(void *, int count, int (*task)(void *, int), void *arg) {
-    std::vector<std::thread> threads;
-    std::atomic<int> error{0};
-    for (int i = 0; i < count; ++i) threads.emplace_back([&, i] { error |= task(arg, i); });
-    for (std::thread &t : threads) t.join();
-    return error;
-}
-int serial(void *, int count, int (*task)(void *, int), void *arg) {
-    int error = 0;
-    for (int i = 0; i < count; ++i) error |= task(arg, i);
-    return error;
-}
-int refuses(void *, int, int (*)(void *, int), void *) { return 1; }
-
-TEST(Threads, AnyPoolGivesTheSameBits) {
-    for (auto pool : {serial, reversed, one_thread_each, static_cast<decltype(&serial)>(nullptr)})
-        for (int threads : {1, 2, 4, 7}) {
-            Services services;
-            hconv_context_options options = services.options();
-            options.parallel_for = pool, options.num_threads = threads;
-            Context ctx = make_context(options, {&fake_library});
-            Plan plan = make_plan(ctx, FAKE_FIXED);
-            Call call(plan);
-            for (int again = 0; again < 3; ++again) {
-                std::fill(call.y.begin(), call.y.end(), -1.0f);
-                EXPECT_EQ(hconv_run(plan.get(), &call.args), HCONV_OK);
-                EXPECT_TRUE(call.correct()) << threads << " threads";
-            }
-        }
-}
-
-TEST(Threads, APoolThatRefusesIsAnError) {
-    Services services;
-    hconv_context_options options = services.options();
-    options.parallel_for = refuses, options.num_threads = 2;
-    Context ctx = make_context(options, {&fake_library});
-    Plan plan = make_plan(ctx, FAKE_FIXED);
-    Call call(plan);
-    EXPECT_EQ(hconv_run(plan.get(), &call.args), HCONV_INTERNAL);
-}
-
-TEST(Threads, SixteenRunOnePlanAtOnce) {
-    hconv_context_options options{};
-    options.struct_size = sizeof options;
-    options.num_threads = 4; // the built-in pool
-    Context ctx = make_context(options, {&fake_library});
-    Plan plan = make_plan(ctx, FAKE_FIXED);
-    std::atomic<int> wrong{0};
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 16; ++t)
-        threads.emplace_back([&, t] {
-            Call call(plan);
-            if (t % 2) call.args.workspace = nullptr, call.args.workspace_bytes = 0;
-            for (int i = 0; i < 200; ++i) {
-                std::fill(call.y.begin(), call.y.end(), -1.0f);
-                wrong += hconv_run(plan.get(), &call.args) != HCONV_OK || !call.correct();
-            }
-        });
-    for (std::thread &t : threads) t.join();
-    EXPECT_EQ(wrong, 0);
 }
 
 // Two contexts over the same libraries in one program know nothing of each other.

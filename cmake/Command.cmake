@@ -1,0 +1,37 @@
+# The command hconv, or the built one that HCONV_COMMAND names. SPDX-License-Identifier: MIT
+if(HCONV_COMMAND)
+    add_executable(hconv IMPORTED GLOBAL)
+    set_target_properties(hconv PROPERTIES IMPORTED_LOCATION ${HCONV_COMMAND})
+    return()
+endif()
+
+# Generators and schedules register themselves, so they are objects of the program, not a library.
+hconv_family_files(generators cpp HCONV_GENERATORS)
+hconv_listed_files(schedules/list.txt HCONV_SCHEDULES)
+add_executable(hconv
+    tools/bench.cpp
+    tools/cases.cpp
+    tools/check.cpp
+    tools/compile.cpp
+    tools/emit.cpp
+    tools/emitted_files.cpp
+    tools/hconv.cpp
+    tools/pack_up.cpp
+    tools/problem_list.cpp
+    tools/process.cpp
+    tools/run.cpp
+    tools/run_program.cpp
+    tools/ship.cpp
+    tools/show.cpp
+    tools/targets.cpp
+    tools/tensor_file.cpp
+    tools/workspace.cpp
+    generators/algebra.cpp
+    generators/per_sample.cpp
+    generators/problem.cpp
+    generators/tensors.cpp
+    ${HCONV_GENERATORS}
+    ${HCONV_SCHEDULES}
+    ${CMAKE_BINARY_DIR}/embedded.cpp)
+target_link_libraries(hconv PRIVATE hconv_warnings hconv_runtime hconv_reference Halide::Halide ZLIB::ZLIB)
+hconv_embed(runtime ${CMAKE_BINARY_DIR}/embedded.cpp)
