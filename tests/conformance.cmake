@@ -34,6 +34,9 @@ if(HCONV_SANITIZE OR HCONV_COVERAGE) # the runtime inside libconformance.a is th
 else()
     set(conformance_library ${conformance}/libconformance.a)
 endif()
+if(HCONV_SANITIZE STREQUAL thread AND CMAKE_C_COMPILER_ID STREQUAL GNU)
+    target_sources(conformance PRIVATE sanitizer_calls.c)
+endif()
 target_link_libraries(conformance PRIVATE hconv_warnings ${conformance_library} hconv_reference GTest::gtest_main
     ${CMAKE_DL_LIBS})
 hconv_test(conformance conformance COMMAND conformance)
