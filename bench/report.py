@@ -25,7 +25,7 @@ def tolerance(row):
 
 
 def right(row, name):
-    return row["timings"][name]["error"] <= tolerance(row)
+    return name in row["timings"] and row["timings"][name]["error"] <= tolerance(row)
 
 
 def rivals_of(row):

@@ -57,17 +57,31 @@ def nchw_of(problem):
     return problem if words[0] in NO_NCHW or "nchw" in words else problem + "_nchw"
 
 
+def read_line(line):
+    """A row of `problem :label *times`, or None of a blank line; a problem with open sizes has no time."""
+    match = re.fullmatch(r"(\S+?)\s*(@\S+)?\s*(?::(\S+?))?\s*(?:\*\s*(\d+))?", line.split("#")[0].strip())
+    if not match:
+        if line.split("#")[0].strip():
+            raise ValueError(f"'{line.strip()}' is no `problem :label *times`")
+        return None
+    if "?" in match[1]:
+        raise ValueError(f"{match[1]} leaves sizes open: write a problem for each size to be measured")
+    return {"problem": match[1], "nchw": nchw_of(match[1]), "label": match[3] or "", "times": int(match[4] or 1)}
+
+
 def read_lists(options):
-    """Lines `problem :label`, all sizes given; '#' begins a comment."""
-    rows = []
+    rows, left_out = [], []
     for name in options.lists:
         for line in Path(name).read_text().splitlines():
-            match = re.fullmatch(r"(\S+?)\s*(?::(\S+))?\s*(?:\*\s*(\d+))?", line.split("#")[0].strip())
-            if not match:
+            try:
+                row = read_line(line)
+            except ValueError as e:
+                left_out.append(f"{name}: {e}")
                 continue
-            row = {"problem": match[1], "nchw": nchw_of(match[1]), "label": match[2] or "", "times": int(match[3] or 1)}
-            if not options.rows or re.search(options.rows, row["problem"] + " " + row["label"]):
+            if row and (not options.rows or re.search(options.rows, row["problem"] + " " + row["label"])):
                 rows.append(row)
+    for sentence in left_out:
+        print(f"rivals.py: left out: {sentence}", file=sys.stderr)
     if not rows:
         sys.exit("rivals.py: no row is left to measure")
     return rows

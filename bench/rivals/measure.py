@@ -235,18 +235,25 @@ def main():
         if task["overhead"]:
             say(overhead=call_overhead(task["rivals"]))
         for listed in task["rows"]:
-            started = time.time()
-            say(begun=listed["problem"])
-            context = lib.context(task["threads"], task["isa"])
-            row = Row(lib, context, task, listed)
-            setup = time.time() - started
-            row.measure()
-            row.errors()
-            say(row={**row.result(), **listed, "threads": task["threads"], "isa": task["isa"] or "best",
-                     "rounds": task["rounds"], "setup_s": round(setup, 1), "wall_s": round(time.time() - started, 1),
-                     "date": time.strftime("%Y-%m-%d %H:%M")})
-            row.close(lib, context)
-            gc.collect()
+            named = {**listed, "threads": task["threads"], "isa": task["isa"] or "best"}
+            try:
+                say(row={**measure_row(lib, task, listed), **named})
+            except Exception as e:  # the next row may do better; the table has the reason
+                say(row={**named, "why": f"{type(e).__name__}: {e}".splitlines()[0][:300]})
+
+
+def measure_row(lib, task, listed):
+    started = time.time()
+    context = lib.context(task["threads"], task["isa"])
+    row = Row(lib, context, task, listed)
+    setup = time.time() - started
+    row.measure()
+    row.errors()
+    result = {**row.result(), "rounds": task["rounds"], "setup_s": round(setup, 1),
+              "wall_s": round(time.time() - started, 1), "date": time.strftime("%Y-%m-%d %H:%M")}
+    row.close(lib, context)
+    gc.collect()
+    return result
 
 
 if __name__ == "__main__":

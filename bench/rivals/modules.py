@@ -24,10 +24,10 @@ ACTIVATIONS = {
 }
 
 
-def norm(parameters, prefix):
+def norm(parameters, prefix, kind=nn.BatchNorm2d):
     if prefix + "weight" not in parameters:
         return nn.Identity()
-    layer = nn.BatchNorm2d(parameters[prefix + "weight"].numel())
+    layer = kind(parameters[prefix + "weight"].numel())
     for name in ("weight", "bias", "running_mean", "running_var"):
         getattr(layer, name).data = parameters[prefix + name].clone()
     return layer.eval()
@@ -53,9 +53,9 @@ def convolution(p, weight, bias, padding, groups, stride=None):
 class Tail(nn.Module):
     """y = activation(bn(sum) + residual)"""
 
-    def __init__(self, p, parameters, prefix="bn."):
+    def __init__(self, p, parameters, prefix="bn.", kind=nn.BatchNorm2d):
         super().__init__()
-        self.bn = norm(parameters, prefix)
+        self.bn = norm(parameters, prefix, kind)
         self.activation = p.activation
         if p.activation == "prelu":
             self.slope = nn.Parameter(parameters["slope"].clone())
@@ -81,6 +81,8 @@ class Conv(nn.Module):
 class Linear(nn.Module):
     def __init__(self, p, parameters):
         super().__init__()
+        if len(parameters) > 2:
+            raise NotImplementedError("a linear layer is written here without norm")
         weight, bias = parameters["weight"], parameters.get("bias")
         self.fc = nn.Linear(weight.shape[1], weight.shape[0], bias is not None)
         self.fc.weight.data = weight.clone()
@@ -88,8 +90,8 @@ class Linear(nn.Module):
             self.fc.bias.data = bias.clone()
         self.activation = ACTIVATIONS[p.activation]
 
-    def forward(self, x):
-        return self.activation(self.fc(x))
+    def forward(self, x, residual=None):
+        return self.activation(self.fc(x) if residual is None else self.fc(x) + residual)
 
 
 class Transposed(nn.Module):
@@ -160,6 +162,8 @@ class Spd(nn.Module):
         if self.order != self.ONLY:
             self.pad, padding = pads(p)
             self.conv = convolution(p, parameters["weight"], parameters.get("bias"), padding, p.groups)
+        if self.order == self.AFTER and "slope" in parameters:  # behind SPD every block has the same slopes
+            parameters = {**parameters, "slope": parameters["slope"].repeat(self.block ** 2)}
         self.tail = Tail(p, parameters)
 
     def forward(self, x, residual=None):
@@ -198,7 +202,9 @@ class Octave(nn.Module):
             channels = low_in if name[0] == "l" else p.ci - low_in
             setattr(self, name, convolution(p, weight, weights.get(f"conv_{name}.bias"), pads(p)[1],
                                             channels // weight.shape[1], (1, 1)))
-        self.tail_h, self.tail_l = Tail(p, parameters, "bn_h."), Tail(p, parameters, "bn_l.")
+        slopes = parameters.get("slope", torch.empty(0)).split([p.co - low_out, low_out] if "slope" in parameters else 0)
+        of = lambda i: {**parameters, **({"slope": slopes[i]} if "slope" in parameters else {})}
+        self.tail_h, self.tail_l = Tail(p, of(0), "bn_h."), Tail(p, of(1), "bn_l.")
 
     def forward(self, *maps):
         maps = list(maps)
@@ -221,8 +227,9 @@ class Octave(nn.Module):
         if self.h2l is not None:
             add = self.h2l(half(high))
             y_l = add if y_l is None else y_l + add
-        outputs = [self.tail_h(y_h)] if y_h is not None else []
-        return tuple(outputs + ([self.tail_l(y_l)] if y_l is not None else []))
+        residual = lambda: maps.pop(0) if maps else None
+        outputs = [self.tail_h(y_h, residual())] if y_h is not None else []
+        return tuple(outputs + ([self.tail_l(y_l, residual())] if y_l is not None else []))
 
 
 class WTConv(nn.Module):
@@ -246,7 +253,7 @@ class WTConv(nn.Module):
         for name, value in parameters.items():
             if name.startswith(("base_", "wavelet_")):
                 self.register_parameter(name.replace(".", "_"), nn.Parameter(value.clone()))
-        self.tail = Tail(p, parameters)
+        self.tail = Tail(p, parameters, kind=nn.BatchNorm1d if lines else nn.BatchNorm2d)
 
     def same(self, x, weight, bias=None):
         return self.conv(x, weight, bias, padding="same", groups=weight.shape[0])
