@@ -25,7 +25,7 @@ void print_progress(size_t done, size_t count, const std::string &line) {
 
 void add_compile_flags(CLI::App *verb, CompileOptions &c) {
     c.progress = print_progress;
-    verb->add_option("--jobs", c.jobs, "kernels compiled at once (default: all cores)");
+    verb->add_option("--jobs", c.jobs, "kernels compiled at once (default: all cores)")->check(CLI::Range(1, 1024));
     verb->add_option("--time-limit", c.seconds, "seconds a kernel's compilation may take (default: 300)")
         ->check(CLI::Range(0.001, 1e6));
     verb->add_option_function<uint64_t>(

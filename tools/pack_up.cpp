@@ -62,10 +62,9 @@ std::string run_script(const std::string &compile) {
 class PackUp : public Jobber {
 public:
     PackUp(const std::vector<ListedProblem> &problems, const KernelOptions &o, const std::string &verb, const json &numbers)
-        : directory(o.pack_up) {
-        if (fs::exists(directory) && !fs::is_empty(directory) && !fs::exists(directory / "pack.json"))
+        : target(fs::absolute(o.pack_up).lexically_normal()), work(parent_of(target)), directory(work.path / "pack") {
+        if (fs::exists(target) && !fs::is_empty(target) && !fs::exists(target / "pack.json"))
             throw std::runtime_error(o.pack_up + " is there and was not made by --pack-up: name another folder, or remove it");
-        fs::remove_all(directory);
         fs::create_directories(directory / "outputs");
         PackedProgram made = pack_program(program_options(problems, o), directory);
         compile = made.compile, compiled = made.library.totals;
@@ -79,7 +78,7 @@ public:
                 {"schedule", o.schedule}, {"asserts", o.asserts}, {"numbers", numbers}, {"rows", rows_json(table)}};
     }
 
-    // Writes them; none is done.
+    // Writes them, and puts the folder in its place: whole or not at all. None is done.
     void run(const std::vector<Job> &jobs, const std::function<void(size_t, const JobResult &)> &) const override {
         json whole = pack;
         whole["jobs"] = jobs_json(jobs);
@@ -95,10 +94,20 @@ public:
         write_file(directory / "run", run_script(compile));
         fs::permissions(directory / "run", fs::perms(0755));
         write_file(directory / "pack.json", whole.dump(1) + "\n");
+        if (fs::exists(target)) fs::rename(target, work.path / "old");
+        fs::rename(directory, target);
     }
     std::vector<float> take_output(const std::string &) const override { return {}; }
 
 private:
+    static fs::path parent_of(const fs::path &path) {
+        const fs::path parent = (path.has_filename() ? path : path.parent_path()).parent_path();
+        fs::create_directories(parent);
+        return parent;
+    }
+
+    const fs::path target;
+    const TemporaryFolder work;
     const fs::path directory;
     json pack;
     std::string compile;

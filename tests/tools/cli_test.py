@@ -5,6 +5,7 @@
 import json
 import os
 import pathlib
+import pty
 import re
 import struct
 import subprocess
@@ -103,6 +104,21 @@ def bad_usage(tmp):
         failures.append("a refused emit made its folder")
 
 
+def progress(tmp):
+    """A line that rewrites itself on a terminal, whole lines elsewhere."""
+    emit = ["emit", SMALL, "linear_ci3_co2", "-o", "shown", "--name", "shown", "--no-verify", "--jobs", "2"]
+    expect("progress", [*emit, "--cache", "cache-of-pipe"], 0, ["[6/6]"], tmp, "error")
+    master, slave = pty.openpty()
+    subprocess.run([HCONV, *emit, "--cache", "cache-of-terminal"], cwd=tmp, stdout=subprocess.DEVNULL, stderr=slave, check=True)
+    os.close(slave)
+    said = os.read(master, 1 << 16).decode()
+    os.close(master)
+    if [f"\r\033[K[{i}/6]" for i in range(1, 7) if f"\r\033[K[{i}/6]" not in said] or not said.endswith("\n"):
+        failures.append(f"progress on a terminal: {said!r}")
+    for jobs in ("0", "-1", "many"):
+        expect("jobs", [*emit, "--jobs", jobs], 2, ["--jobs"], tmp, "error")
+
+
 def limits(tmp):
     """A kernel that takes too long or too much ends with a sentence; the next call compiles it."""
     emit = ["emit", SMALL, "-o", "limited", "--name", "limited", "--cache", "limited-cache", "--jobs", "1"]
@@ -157,7 +173,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         tmp = pathlib.Path(name)
         os.environ.setdefault("HCONV_CACHE", str(tmp / "cache"))
-        for part in (good_calls, bad_usage, limits, bad_files, unwritable):
+        for part in (good_calls, bad_usage, progress, limits, bad_files, unwritable):
             part(tmp)
     print("\n".join(failures) or "all good")
     return 1 if failures else 0

@@ -121,6 +121,17 @@ class PackUp(unittest.TestCase):
         self.assertIn("was not made by --pack-up", sh(HCONV, "check", PROBLEMS[0], "--pack-up", self.tmp / "mine", code=1))
         self.assertTrue((self.tmp / "mine/file").exists())
 
+    def test_whole_or_not_at_all(self):
+        folder = self.taken_back("kept")
+        before = sorted(path.name for path in self.tmp.iterdir())
+        pack = (folder / "pack.json").read_bytes()
+        sh(HCONV, "check", PROBLEMS[0], "--pack-up", folder, "--cc", "false", code=1)
+        self.assertEqual((folder / "pack.json").read_bytes(), pack)
+        self.assertEqual(sorted(path.name for path in self.tmp.iterdir()), before)
+        sh(HCONV, "check", PROBLEMS[0], "--pack-up", f"{folder}/")
+        self.assertNotEqual((folder / "pack.json").read_bytes(), pack)
+        self.assertFalse((folder / "results.json").exists())
+
     def test_bench(self):
         folder = self.tmp / "bench"
         sh(HCONV, "bench", *PROBLEMS, "--rounds", "3", "--pack-up", folder)
