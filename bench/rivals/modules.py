@@ -118,6 +118,8 @@ class DepthwiseSeparable(nn.Module):
         self.pad, padding = pads(p)
         self.depthwise = convolution(p, parameters["depthwise_conv.weight"], parameters.get("depthwise_conv.bias"),
                                      padding, p.ci)
+        if p.mid_activation == "prelu":
+            raise NotImplementedError("no prelu is written here between the two convolutions")
         self.mid_bn = norm(parameters, "mid_bn.")
         self.mid = ACTIVATIONS[p.mid_activation]
         weight = parameters["pointwise_conv.weight"]
