@@ -37,12 +37,27 @@ public:
             meets_input(s.r, s.x / block.w * block.w, block.w, p.stride_w, s.r.y * p.dilation_w - pad_left(p, w), w);
             meets_input(s.r, s.y / block.h * block.h, block.h, p.stride_h, s.r.z * p.dilation_h - pad_top(p, h), h);
         }
-        s.acc(s.co, s.x, s.y, s.n) = t.parameter("bias", {s.co});
-        s.acc(s.co, s.x, s.y, s.n) += t.parameter("weight", {s.co, s.r.x, s.r.z, s.r.y}) *
-                                          s.padded(depthwise ? s.co : ci, ix, iy, s.n);
+        if (many_small_groups(p)) {
+            sum_by_groups(p, t, s, ix, iy);
+        } else {
+            s.acc(s.co, s.x, s.y, s.n) = t.parameter("bias", {s.co});
+            s.acc(s.co, s.x, s.y, s.n) += t.parameter("weight", {s.co, s.r.x, s.r.z, s.r.y}) *
+                                              s.padded(depthwise ? s.co : ci, ix, iy, s.n);
+        }
         Expr sum = s.acc(s.co, s.x, s.y, s.n);
         if (p.residual()) sum += t.input("residual", s.co, s.x, s.y, s.n);
         s.out(s.co, s.x, s.y, s.n) = activation(p, t, sum, s.co);
+    }
+
+private:
+    static void sum_by_groups(const Problem &p, const Tensors &t, Conv2dStages &s, const Expr &ix, const Expr &iy) {
+        const int in = p.ci / p.groups, out = p.co / p.groups;
+        s.gathered(s.g, s.k, s.ix, s.iy, s.n) = s.padded(s.g * in + s.k, s.ix, s.iy, s.n);
+        s.group_weight(s.g, s.o, s.k, s.kx, s.ky) = t.parameter("weight", {s.g * out + s.o, s.k, s.ky, s.kx});
+        s.group_acc(s.g, s.o, s.x, s.y, s.n) = t.parameter("bias", {s.g * out + s.o});
+        s.group_acc(s.g, s.o, s.x, s.y, s.n) +=
+            s.group_weight(s.g, s.o, s.r.x, s.r.y, s.r.z) * s.gathered(s.g, s.r.x, ix, iy, s.n);
+        s.acc(s.co, s.x, s.y, s.n) = s.group_acc(s.co / out, s.co % out, s.x, s.y, s.n);
     }
 };
 

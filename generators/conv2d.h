@@ -22,6 +22,13 @@ private:
     }
 };
 
+// Many groups of few channels in a map of more than one row: sums are indexed by group and place in it, so that lanes can
+// be groups.
+inline bool many_small_groups(const Problem &p) {
+    const int in = p.ci / p.groups, out = p.co / p.groups;
+    return !p.nchw() && p.oh() != 1 && p.groups % 8 == 0 && in > 1 && in <= 8 && out > 1 && out <= 4;
+}
+
 struct Conv2dStages {
     static constexpr const char *family = "conv2d";
     Halide::Var co{"co"}, x{"x"}, y{"y"}, n{"n"};
@@ -31,7 +38,15 @@ struct Conv2dStages {
     Halide::Func padded{"padded"};
     Halide::Func acc{"acc"};        // pure: bias; update 0: multiply-accumulate over r
     Halide::Func out{"out"};        // activation(acc + residual): the pipeline's output
-    std::vector<Halide::Func> all() const { return {padded, acc, out}; }
+    // many_small_groups: the sum is group_acc; acc, without an update, reads it.
+    Halide::Var g{"g"}, o{"o"}, k{"k"}, kx{"kx"}, ky{"ky"};
+    Halide::Func gathered{"gathered"};          // (g, k, ix, iy, n): padded, channel k of group g
+    Halide::Func group_weight{"group_weight"};  // (g, o, k, kx, ky)
+    Halide::Func group_acc{"group_acc"};        // (g, o, x, y, n): pure: bias; update 0: over r
+    std::vector<Halide::Func> all() const {
+        if (group_acc.defined()) return {padded, gathered, group_weight, group_acc, acc, out};
+        return {padded, acc, out};
+    }
     std::vector<Halide::Func> outputs() const { return {out}; }
     bool is_output(const Halide::Func &f) const { return f.name() == out.name(); }
 };

@@ -19,7 +19,8 @@ LOOPS = Path(__file__).resolve().parent / "loops"
 X86 = {"sse41": "xmm", "avx2": "ymm", "avx512": "zmm"}
 NESTS = [(problem, f"x86-64-linux/{level}") for level in X86 for problem in
          ("conv2d_ci64_h56_co64_k3_p1_relu", "conv2d_ci3_h?_co16_k3_p1_nchw", "depthwise_ci96_h56_k3_p1", "pointwise_ci64_h56_co256",
-          "linear_n?_ci256_co128", "octave_ci128_h28_co128_k3_p1_cil32_col32", "rowcol_ci64_h56_k5_p2")]
+          "linear_n?_ci256_co128", "octave_ci128_h28_co128_k3_p1_cil32_col32", "rowcol_ci64_h56_k5_p2",
+          "grouped_ci128_h56_co128_k3_p1_g32")]
 NESTS += [(problem, target) for target in ("arm-64-linux", "x86-64-linux/cuda80") for problem in
           ("conv2d_ci64_h56_co64_k3_p1_relu", "octave_ci16_h14_co16_k3_p1_cil8_col8", "odconv_ci16_h14_co24_k3_p1")]
 
@@ -99,7 +100,7 @@ class HotLoops(unittest.TestCase):
                                    ("pointwise_ci64_h56_co256", 8), ("pointwise_ci64_h56_co256_nchw", 4), ("linear_n32_ci256_co128", 8),
                                    ("depthwise_ci96_h56_k3_p1", 1), ("depthwise_ci96_h56_k3_p1_nchw", 1),
                                    ("octave_ci128_h28_co128_k3_p1_cil32_col32", 8), ("octave_ci128_h?_co128_k3_p1_cil64_col64_nchw", 8),
-                                   ("rowcol_ci64_h56_k5_p2", 4), ("rowcol_ci64_h56_k5_p2_nchw", 2)):
+                                   ("rowcol_ci64_h56_k5_p2", 4), ("rowcol_ci64_h56_k5_p2_nchw", 2), ("grouped_ci128_h56_co128_k3_p1_g32", 8)):
                 with self.subTest(problem=problem, target=target):
                     self.check(problem, target, register, least)
 
