@@ -55,7 +55,7 @@ void Groups::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     });
     s.group_acc.compute_at(s.out, xo).bound_extent(s.g, lanes).bound(s.o, 0, outputs);
     s.group_acc.reorder(s.g, s.o, s.x).vectorize(s.g).unroll(s.o).unroll(s.x);
-    s.group_acc.update().reorder({s.g, s.o, s.x, s.r.x, s.r.y, s.r.z}).vectorize(s.g).unroll(s.o).unroll(s.x);
+    s.group_acc.update().reorder({s.g, s.o, s.x, s.r.y, s.r.x, s.r.z}).vectorize(s.g).unroll(s.o).unroll(s.x);
     s.group_acc.update().unroll(s.r.x);
     if (in * p.kw * xs * outputs <= 256) s.group_acc.update().unroll(s.r.y);
     s.group_weight.compute_at(s.out, vector).bound_extent(s.g, lanes).bound(s.o, 0, outputs).bound(s.k, 0, in);
