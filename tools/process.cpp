@@ -18,6 +18,12 @@
 
 extern char **environ;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static constexpr bool sanitized = true; // its shadow takes more address space than any limit allows
+#else
+static constexpr bool sanitized = false;
+#endif
+
 namespace hconv {
 
 namespace fs = std::filesystem;
@@ -60,7 +66,7 @@ Child start(const std::vector<std::string> &argv, const ProcessLimits &limits) {
         dup2(ends[1], 1), dup2(ends[1], 2);
         int null = open("/dev/null", O_RDONLY);
         if (null >= 0) dup2(null, 0);
-        if (limits.memory_bytes) {
+        if (limits.memory_bytes && !sanitized) {
             rlimit most{limits.memory_bytes, limits.memory_bytes};
             setrlimit(RLIMIT_AS, &most);
         }
