@@ -19,6 +19,7 @@ add_executable(hconv
     tools/pack_up.cpp
     tools/problem_list.cpp
     tools/process.cpp
+    tools/random_problems.cpp
     tools/run.cpp
     tools/run_program.cpp
     tools/ship.cpp

@@ -61,12 +61,20 @@ size_t hconv_tensor_elements(const hconv_tensor *t) {
 
 static int is(const hconv_problem *p, const char *variant) { return !strcmp(hconv_variant_of(p)->name, variant); }
 
+/* Rows of a transposed window that meet in one output: those whose dilated distances the stride divides. */
+static int64_t rows_met(int32_t window, int32_t stride, int32_t dilation) {
+    int32_t apart = 1;
+    while ((int64_t)apart * dilation % stride) ++apart;
+    return (window - 1) / apart + 1;
+}
+
 /* Terms of one output that a weight tensor [(experts,) outputs, inputs, rows, columns] feeds; transposed: [inputs,
  * outputs, rows, columns], and a phase has its share of the window. */
 static int64_t terms_of(const hconv_problem *p, const hconv_tensor *t) {
     int64_t terms = 1;
     if (p->variant == HCONV_VARIANT_transposed && t->rank == 4)
-        return (int64_t)(p->ci / p->groups) * ((p->kh - 1) / p->stride_h + 1) * ((p->kw - 1) / p->stride_w + 1);
+        return (int64_t)(p->ci / p->groups) * rows_met(p->kh, p->stride_h, p->dilation_h) *
+               rows_met(p->kw, p->stride_w, p->dilation_w);
     for (int i = t->rank == 5 ? 2 : 1; i < t->rank; ++i) terms *= t->extent[i];
     return terms;
 }

@@ -10,7 +10,7 @@
 #define FIELD HCONV_FIELD
 #define SIZE_MOST HCONV_SIZE_MOST
 
-static const hconv_key all_keys[] = {
+const hconv_key hconv_common_keys[] = {
     {"n", 1, {FIELD(n)}, 1, SIZE_MOST},
     {"ci", 1, {FIELD(ci)}, 1, SIZE_MOST},
     {"h", 1, {FIELD(h)}, 1, SIZE_MOST},
@@ -48,7 +48,7 @@ static const char *const spellings[][4] = {
     {"op", "oph opw", NULL},
 };
 
-static const hconv_word all_words[] = {
+const hconv_word hconv_common_words[] = {
     {"same", FIELD(same), HCONV_PAD_SAME},
     {"tfsame", FIELD(same), HCONV_PAD_TFSAME},
     {"nchw", FIELD(layout), HCONV_NCHW},
@@ -77,8 +77,8 @@ typedef struct tokens { const hconv_key *keys[2]; const hconv_word *words[2]; } 
 
 static tokens tokens_of(const hconv_variant *v) {
     tokens t;
-    t.keys[0] = v->family->keys ? v->family->keys : no_keys, t.keys[1] = all_keys;
-    t.words[0] = v->family->words ? v->family->words : no_words, t.words[1] = all_words;
+    t.keys[0] = v->family->keys ? v->family->keys : no_keys, t.keys[1] = hconv_common_keys;
+    t.words[0] = v->family->words ? v->family->words : no_words, t.words[1] = hconv_common_words;
     return t;
 }
 #define EACH_KEY(key, t) \
@@ -114,7 +114,7 @@ static int listed(const char *list, const char *name, size_t length, const char 
     return 0;
 }
 
-static const char *const *group_spellings(const char *name, size_t length) {
+const char *const *hconv_key_spellings(const char *name, size_t length) {
     for (size_t i = 0; i < sizeof spellings / sizeof *spellings; ++i)
         if (strlen(spellings[i][0]) == length && !memcmp(spellings[i][0], name, length)) return spellings[i];
     return NULL;
@@ -327,7 +327,7 @@ static hconv_status complete_family(const hconv_variant *v, uint64_t fields, hco
         const char *name = at == FIELD(same) ? "same" : "";
         int32_t value = *field(&given, at);
         if (!value || value == *field(p, at)) continue;
-        for (const hconv_key *key = all_keys; key->name; ++key)
+        for (const hconv_key *key = hconv_common_keys; key->name; ++key)
             if (key->field_count == 1 && key->field[0] == at) name = key->name;
         hconv_sentence(why, why_bytes, "field %d (%s) of hconv_problem is %d, which no key or word of %s says; set it to 0",
                        (int)(at / sizeof(int32_t)), name, (int)value, v->name);
@@ -458,7 +458,7 @@ static int is_default(const hconv_problem *p, const hconv_key *key, const char *
 
 static void put_group(text *t, const hconv_problem *p, const char *name, size_t length, const char *def) {
     const hconv_variant *v = hconv_variant_of(p);
-    const char *single[2] = {NULL, NULL}, *const *spelt = group_spellings(name, length);
+    const char *single[2] = {NULL, NULL}, *const *spelt = hconv_key_spellings(name, length);
     char own[16];
     if (!spelt) {
         if (length >= sizeof own) return;

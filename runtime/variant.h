@@ -90,6 +90,11 @@ typedef struct hconv_variant {
 
 extern const hconv_variant hconv_variants[HCONV_VARIANT_COUNT];
 
+/* problem.c: the keys and words that more than one variant has; a line of variants.def says which. */
+extern const hconv_key hconv_common_keys[];
+extern const hconv_word hconv_common_words[];
+/* The ways to spell a key whose fields may differ: "k", "kh kw", NULL; NULL where there is one way only. */
+const char *const *hconv_key_spellings(const char *name, size_t length);
 /* problem.c: everything a string may leave out, and every check; idempotent. */
 hconv_status hconv_problem_complete(hconv_problem *p, char *why, size_t why_bytes);
 const hconv_variant *hconv_variant_of(const hconv_problem *p);

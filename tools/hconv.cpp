@@ -95,14 +95,14 @@ void add_show(CLI::App &app, std::function<int()> &chosen) {
     verb->callback([o, &chosen] { chosen = [o] { return show_command(*o); }; });
 }
 
-CLI::Option *add_kernel_flags(CLI::App *verb, KernelOptions &k, const char *problems) {
-    CLI::Option *positional = verb->add_option("problems", k.problems, problems)->required();
+CLI::Option *add_kernel_flags(CLI::App *verb, KernelOptions &k, const char *about) {
+    CLI::Option *problems = verb->add_option("problems", k.problems, about);
     verb->add_option("--target", k.target, "target (default: host = this CPU)");
     verb->add_option("--schedule", k.schedule, "schedule (default: looked up)");
     verb->add_option("--runner", k.runner, "command that runs the target's programs here, such as qemu-aarch64");
     verb->add_option("--cc", k.cc, "C compiler for the target");
     add_compile_flags(verb, k.compile);
-    return positional;
+    return problems;
 }
 
 void add_pack_flags(CLI::App *verb, KernelOptions &k) {
@@ -113,10 +113,13 @@ void add_pack_flags(CLI::App *verb, KernelOptions &k) {
 void add_check(CLI::App &app, std::function<int()> &chosen) {
     auto verb = app.add_subcommand("check", "compile, run, and compare with the reference");
     auto o = std::make_shared<CheckOptions>();
-    add_kernel_flags(verb, o->kernels, "problem strings, or @FILE; open ones may end with @h30w40,...")->required(false);
+    add_kernel_flags(verb, o->kernels, "problem strings, or @FILE; open ones may end with @h30w40,...");
     add_pack_flags(verb, o->kernels);
-    verb->add_option("--seed", o->seed, "of the data (default: 1)");
+    verb->add_option("--seed", o->seed, "of the data, and of --random (default: 1)");
     verb->add_flag("--asserts", o->kernels.asserts, "compile Halide's own checks in");
+    verb->add_option("--random", o->random, "so many problems drawn at random, instead of listed ones");
+    verb->add_option("--variant", o->variants, "what --random draws from (default: all)")->delimiter(',');
+    verb->add_flag("--dry-run", o->dry_run, "print the problems as a list, and check nothing");
     verb->footer("example: hconv check conv2d_ci3_h?_co16_k3_p1@h7w9,h30");
     verb->callback([o, &chosen] { chosen = [o] { return check_command(*o); }; });
 }
@@ -124,7 +127,7 @@ void add_check(CLI::App &app, std::function<int()> &chosen) {
 void add_run(CLI::App &app, std::function<int()> &chosen) {
     auto verb = app.add_subcommand("run", "one problem on .npy, .npz and .safetensors files");
     auto o = std::make_shared<RunOptions>();
-    add_kernel_flags(verb, o->kernels, "one problem string");
+    add_kernel_flags(verb, o->kernels, "one problem string")->required();
     verb->add_option("-i,--input", o->inputs, "NAME=FILE.npy, for every input");
     auto random = verb->add_option("--random", o->seed, "make what is not given from this seed");
     verb->add_option("-w,--weights", o->parameters, "parameters: .safetensors, .npz or a folder of .npy");
@@ -141,7 +144,7 @@ void add_run(CLI::App &app, std::function<int()> &chosen) {
 void add_bench(CLI::App &app, std::function<int()> &chosen) {
     auto verb = app.add_subcommand("bench", "time kernels on this machine, warm");
     auto o = std::make_shared<BenchOptions>();
-    add_kernel_flags(verb, o->kernels, "problem strings, or @FILE")->required(false);
+    add_kernel_flags(verb, o->kernels, "problem strings, or @FILE");
     add_pack_flags(verb, o->kernels);
     verb->add_option("--threads", o->threads, "threads (default: 1)");
     verb->add_option("--rounds", o->rounds, "timed rounds (default: 21)");

@@ -18,17 +18,6 @@ namespace {
 
 constexpr int kFormat = 1;
 
-// The list's line that read_problems turns into the same problem and sizes.
-std::string line_of(const ListedProblem &p) {
-    std::string line = p.text();
-    if (p.problem.open())
-        for (size_t i = 0; i < p.sizes.size(); ++i)
-            line += (i ? ",n" : "@n") + std::to_string(p.sizes[i].n) + "h" + std::to_string(p.sizes[i].h) + "w" +
-                    std::to_string(p.sizes[i].w);
-    if (!p.label.empty()) line += ":" + p.label;
-    return line + "*" + std::to_string(p.times);
-}
-
 json rows_json(const std::vector<ProgramRow> &rows) {
     json list = json::array();
     for (const ProgramRow &r : rows)

@@ -11,18 +11,6 @@ namespace hconv {
 
 namespace {
 
-struct Sizes {
-    int n = 0, h = 0, w = 0;
-};
-
-// The open sizes of p filled in; false where the result is no problem (a window larger than its input).
-bool fill_open(Problem &p, const Sizes &s) {
-    if (p.n == HCONV_OPEN) p.n = s.n;
-    if (p.h == HCONV_OPEN) p.h = s.h;
-    if (p.w == HCONV_OPEN) p.w = s.w;
-    return hconv_problem_complete(&p, nullptr, 0) == HCONV_OK && !p.open();
-}
-
 void add_once(std::vector<Problem> &list, const Problem &p) {
     auto same = [&](const Problem &q) { return q.text() == p.text(); };
     if (std::none_of(list.begin(), list.end(), same)) list.push_back(p);
@@ -124,6 +112,23 @@ void add_file(std::vector<ListedProblem> &list, const std::string &path) {
 }
 
 } // namespace
+
+bool fill_open(Problem &p, const Sizes &s) {
+    if (p.n == HCONV_OPEN) p.n = s.n;
+    if (p.h == HCONV_OPEN) p.h = s.h;
+    if (p.w == HCONV_OPEN) p.w = s.w;
+    return hconv_problem_complete(&p, nullptr, 0) == HCONV_OK && !p.open();
+}
+
+std::string line_of(const ListedProblem &p) {
+    std::string line = p.text(), mark = "@";
+    for (const Problem &s : p.problem.open() ? p.sizes : std::vector<Problem>{}) {
+        line += mark + "n" + std::to_string(s.n) + "h" + std::to_string(s.h) + "w" + std::to_string(s.w);
+        mark = ",";
+    }
+    if (!p.label.empty()) line += ":" + p.label;
+    return p.times > 1 ? line + "*" + std::to_string(p.times) : line;
+}
 
 std::vector<ListedProblem> read_problems(const std::vector<std::string> &arguments) {
     std::vector<ListedProblem> list;

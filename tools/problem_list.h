@@ -20,6 +20,14 @@ struct ListedProblem {
     std::string text() const { return problem.text(); }
 };
 
+struct Sizes {
+    int n = 0, h = 0, w = 0;
+};
+// The open sizes of p filled in; false where the result is no problem (a window larger than its input).
+bool fill_open(Problem &p, const Sizes &sizes);
+// The line that read_problems turns into the same problem, sizes, label and times.
+std::string line_of(const ListedProblem &p);
+
 // Each argument is a line, or "@FILE", a list of lines. A problem met again adds its sizes and times to the first.
 // Throws std::invalid_argument with a sentence that names the file and line.
 std::vector<ListedProblem> read_problems(const std::vector<std::string> &arguments);

@@ -26,6 +26,9 @@ struct KernelOptions {
 struct CheckOptions {
     KernelOptions kernels;
     uint64_t seed = 1;
+    size_t random = 0;  // problems drawn at random instead of listed ones
+    std::vector<std::string> variants;  // to draw from; empty: all
+    bool dry_run = false;  // only print what would be checked
 };
 
 struct RunOptions {

@@ -79,8 +79,8 @@ static hconv_status check_window(const hconv_problem *p, const char *axis, int32
                                  int32_t before, int32_t after, char *why, size_t why_bytes) {
     int64_t reach = reach_of(window, dilation), padded = (int64_t)in + before + after;
     if (in == HCONV_OPEN || p->same || reach <= padded) return HCONV_OK;
-    hconv_sentence(why, why_bytes, "the window reaches over %lld rows of %s, but the padded input has %lld: no output",
-                   (long long)reach, axis, (long long)padded);
+    hconv_sentence(why, why_bytes, "the window k%s%d reaches over %lld rows of %s, but the padded input has %lld: no output",
+                   axis, (int)window, (long long)reach, axis, (long long)padded);
     return HCONV_INVALID_ARGUMENT;
 }
 

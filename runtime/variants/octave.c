@@ -73,30 +73,32 @@ static hconv_status complete(hconv_problem *p, char *why, size_t why_bytes) {
         return HCONV_INVALID_ARGUMENT;
     }
     if (p->stride_h != p->stride_w || p->stride_h > 2) {
-        hconv_sentence(why, why_bytes, "octave has stride 1 or 2, the same on both axes; not %d, %d", (int)p->stride_h,
-                       (int)p->stride_w);
+        hconv_sentence(why, why_bytes, "octave has stride 1 or 2, the same on both axes; not sh%d and sw%d",
+                       (int)p->stride_h, (int)p->stride_w);
         return HCONV_INVALID_ARGUMENT;
     }
     o = hconv_octave_of(p);
     for (int path = 0; path < 4; ++path) {
         const hconv_octave_path *q = &o.path[path];
         if (q->exists && (q->ci % q->groups || q->co % q->groups)) {
-            hconv_sentence(why, why_bytes, "path %s has %d groups, which must divide its %d inputs and %d outputs",
-                           hconv_octave_names[path], (int)q->groups, (int)q->ci, (int)q->co);
+            hconv_sentence(why, why_bytes, "g%d gives path %s %d groups, which must divide its %d inputs and %d outputs: "
+                           "cil%d and col%d decide those", (int)p->groups, hconv_octave_names[path], (int)q->groups,
+                           (int)q->ci, (int)q->co, (int)p->extra[HCONV_CIL], (int)p->extra[HCONV_COL]);
             return HCONV_INVALID_ARGUMENT;
         }
     }
     if ((o.co_h && !o.path[HCONV_HH].exists && !o.path[HCONV_LH].exists) ||
         (o.co_l && !o.path[HCONV_LL].exists && !o.path[HCONV_HL].exists)) {
-        hconv_sentence(why, why_bytes, "no path leads to the %s output: depthwise octave has no cross paths",
-                       o.co_h && !o.path[HCONV_HH].exists ? "high" : "low");
+        hconv_sentence(why, why_bytes, "no path leads to the %s output: depthwise octave (g%d = ci%d) has no cross paths, "
+                       "and cil%d and col%d leave no straight one", o.co_h && !o.path[HCONV_HH].exists ? "high" : "low",
+                       (int)p->groups, (int)p->ci, (int)p->extra[HCONV_CIL], (int)p->extra[HCONV_COL]);
         return HCONV_INVALID_ARGUMENT;
     }
     for (int path = 0; path < 4; ++path) {
         const hconv_octave_path *q = &o.path[path];
         if (!q->exists || ((!p->h || q->oh > 0) && (!p->w || q->ow > 0))) continue;
-        hconv_sentence(why, why_bytes, "path %s of a %dx%d input at stride %d: the window is larger than its padded map",
-                       hconv_octave_names[path], (int)p->h, (int)p->w, (int)p->stride_h);
+        hconv_sentence(why, why_bytes, "path %s of an input of h%d and w%d at s%d: the window kh%d kw%d is larger than its "
+                       "padded map", hconv_octave_names[path], (int)p->h, (int)p->w, (int)p->stride_h, (int)p->kh, (int)p->kw);
         return HCONV_INVALID_ARGUMENT;
     }
     return HCONV_OK;

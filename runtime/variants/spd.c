@@ -70,7 +70,7 @@ static hconv_status complete(hconv_problem *p, char *why, size_t why_bytes) {
     if (order == HCONV_SPD_ONLY) return complete_alone(p, why, why_bytes);
     if (order == HCONV_SPD_CONV && !divides(block, "the input", p->h, p->w, why, why_bytes))
         return HCONV_INVALID_ARGUMENT;
-    if (order == HCONV_SPD_CONV && p->groups && (p->ci * blocks_of(p) % p->groups || p->co % p->groups)) {
+    if (order == HCONV_SPD_CONV && p->groups && p->co && (p->ci * blocks_of(p) % p->groups || p->co % p->groups)) {
         hconv_sentence(why, why_bytes, "g%d must divide co%d and the %d channels that SPD makes of ci%d",
                        (int)p->groups, (int)p->co, (int)(p->ci * blocks_of(p)), (int)p->ci);
         return HCONV_INVALID_ARGUMENT;

@@ -57,8 +57,8 @@ static hconv_status complete(hconv_problem *p, char *why, size_t why_bytes) {
     if (!p->stride_w) p->stride_w = 1;
     if (!p->extra[HCONV_LEVELS]) p->extra[HCONV_LEVELS] = 1;
     if (p->kh != p->kw || p->stride_h != p->stride_w) {
-        hconv_sentence(why, why_bytes, "%s has one window size and one stride for all axes: say k and s, not kh, kw, sh, "
-                       "sw", hconv_variants[p->variant].name);
+        hconv_sentence(why, why_bytes, "%s has one window size and one stride for all axes: say k and s, not kh%d kw%d sh%d "
+                       "sw%d", hconv_variants[p->variant].name, (int)p->kh, (int)p->kw, (int)p->stride_h, (int)p->stride_w);
         return HCONV_INVALID_ARGUMENT;
     }
     if (lines && p->w && p->w < p->stride_w) {

@@ -1,6 +1,8 @@
 // reference_test.cpp - the bounds hold for float sums in any order and for float activations, and are not idle; wrong
 // requests give a sentence.
 // SPDX-License-Identifier: MIT
+#include "judge.h"
+#include "maps.h"
 #include "num.h"
 #include "reference.h"
 
@@ -166,6 +168,51 @@ TEST(Compare, CountsWhatDiffers) {
     EXPECT_EQ(c.compared, 3);
     EXPECT_EQ(c.worst_index, 1);
     EXPECT_NE(c.sentence.find("y[0, 1] = nan"), std::string::npos) << c.sentence;
+}
+
+// What a perfect kernel returns for the judge's data.
+std::vector<float> perfect(const hconv_problem &p, const Judge &judge) {
+    hconv_tensor_list list;
+    std::map<std::string, View> views;
+    hconv_variant_of(&p)->family->tensors(&p, &list);
+    for (int i = 0; i < list.count; ++i)
+        if (judge.data()[i]) views[list.at[i].name] = {judge.data()[i], public_shape(p, list.at[i])};
+    std::vector<float> all;
+    for (const Output &output : compute(p, views))
+        for (double value : output.value) all.push_back(float(value));
+    return all;
+}
+
+// Most of these outputs lie in the padding, or between the windows of a large stride, where a sum has no terms.
+TEST(Judge, ElementsThatNoInputReachesAreNotCounted) {
+    for (const char *text : {"octave_ci4_h2_w3_co12_k4_d2_p6_cil4_col2_nobias_gelu", "conv2d_ci8_h3_co16_k3_p7_nobias_relu",
+                             "odconv_ci3_h15_w3_co9_k3_s3_p3_g3_hid17_nchw_silu", "transposed_ci3_h8_co16_k3_s5_d2_nobias_tanh",
+                             "transposed_ci6_h19_w7_co10_k7_s4_d4_p24_g2_nobias_res_relu6"}) {
+        hconv_problem p = parse(text);
+        for (uint64_t seed : {1, 2}) {
+            Judge judge(p, HCONV_FILL_RANDOM, seed);
+            std::vector<float> y = perfect(p, judge);
+            EXPECT_TRUE(judge.verdict(y.data()).good) << text << ": " << judge.verdict(y.data()).sentence;
+        }
+    }
+}
+
+TEST(Judge, ZerosWhereTheInputReachesAreNoticed) {
+    for (const char *text : {"conv2d_ci8_h12_co16_k3_p7_nobias_relu", "conv2d_ci8_h12_co16_k3_relu"}) {
+        hconv_problem p = parse(text);
+        Judge judge(p, HCONV_FILL_RANDOM, 1);
+        std::vector<float> zeros(perfect(p, judge).size());
+        EXPECT_NE(judge.verdict(zeros.data()).sentence.find("tries too little"), std::string::npos) << text;
+    }
+}
+
+TEST(Judge, FewChannelsProveNothing) {
+    hconv_problem p = parse("conv2d_ci3_h16_co2_k3_relu");
+    Judge judge(p, HCONV_FILL_RANDOM, 1);
+    std::vector<float> zeros(2 * 14 * 14);
+    Verdict v = judge.verdict(zeros.data());
+    EXPECT_FALSE(v.good);
+    EXPECT_EQ(v.sentence.find("tries too little"), std::string::npos) << v.sentence;
 }
 
 } // namespace

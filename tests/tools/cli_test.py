@@ -55,6 +55,10 @@ def good_calls(tmp):
     expect("doctor", ["doctor"], 0, ["Halide"], tmp)
     expect("show", ["show", SMALL], 0, ["weight", "bias"], tmp, "out")
     expect("check", ["check", SMALL], 0, ["1 passed, 0 failed"], tmp, "out")
+    drawn = ["check", "--random", "40", "--variant", "spd,octave", "--seed", "3", "--dry-run"]
+    expect("problems drawn at random", drawn, 0, ["octave_ci", "spd_", "@n"], tmp, "out")
+    if hconv(*drawn, cwd=tmp) != hconv(*drawn, cwd=tmp):
+        failures.append("check --random --dry-run: the same seed gave two lists")
     spread = SMALL + "_relu"
     expect("emit", ["emit", SMALL, "--spread", spread, SMALL, "-o", "net", "--name", "net"], 0,
            ["libnet.a", "USE.txt", "only: " + spread], tmp, "out")
@@ -93,6 +97,10 @@ def bad_usage(tmp):
         (["check", "@bad.txt"], ["bad.txt", "2", "'k'"]),
         (["emit", "@empty.txt", *emit], []),
         (["check", SMALL, "--seed", "many"], ["seed"]),
+        (["check"], ["--random"]),
+        (["check", SMALL, "--random", "3"], ["--random"]),
+        (["check", SMALL, "--variant", "octave"], ["--variant"]),
+        (["check", "--random", "3", "--variant", "conv3d"], ["conv3d"]),
     )
     (tmp / "bad.txt").write_text("# a list\nconv2d_ci3_h8_co4_k\n")
     (tmp / "empty.txt").write_text("# nothing\n")
