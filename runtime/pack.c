@@ -97,8 +97,9 @@ static hconv_status match_parameters(const hconv_plan *plan, const hconv_paramet
             if (!strcmp(t->name, params[i].name)) break;
         }
         if (k == plan->parameter_count) {
+            const char *first = k ? plan->tensors[plan->input_count].name : "none";
             hconv_sentence(why, why_bytes, "%s has no parameter '%.60s'; its first is '%s' (hconv show lists them)", plan->text,
-                           params[i].name, plan->parameter_count ? plan->tensors[plan->input_count].name : "none");
+                           params[i].name, first);
             return HCONV_INVALID_ARGUMENT;
         }
         if (given[k]) {

@@ -124,6 +124,7 @@ static void consider(choice *c, const hconv_context *ctx, const hconv_kernel *k,
 }
 
 static hconv_status refuse(const choice *c, const char *text, char *why, size_t why_bytes) {
+    const char *nearest = c->other ? c->other->problem : "none";
     if (!c->rows)
         hconv_sentence(why, why_bytes, "no kernel for %s: no library was added to the context", text);
     else if (c->matching)
@@ -131,7 +132,7 @@ static hconv_status refuse(const choice *c, const char *text, char *why, size_t 
                        c->other->isa, c->other_reason);
     else
         hconv_sentence(why, why_bytes, "no kernel for %s: %d kernels linked, nearest: %s; emit one with: hconv emit %s", text,
-                       c->rows, c->other ? c->other->problem : "none", text);
+                       c->rows, nearest, text);
     return HCONV_UNSUPPORTED;
 }
 

@@ -186,17 +186,14 @@ static void unknown_token(const hconv_variant *v, const char *token, size_t leng
                    (int)(length > 40 ? 40 : length), token, v->name, nearest, v->keys, v->words);
 }
 
-static const hconv_variant *find_variant(const char *name, size_t length, char *why, size_t why_bytes) {
+static hconv_status refuse_variant(const char *name, size_t length, char *why, size_t why_bytes) {
     const hconv_variant *nearest = &hconv_variants[0];
-    for (int i = 0; i < HCONV_VARIANT_COUNT; ++i) {
-        if (strlen(hconv_variants[i].name) == length && !memcmp(hconv_variants[i].name, name, length))
-            return &hconv_variants[i];
+    for (int i = 1; i < HCONV_VARIANT_COUNT; ++i)
         if (distance(name, length, hconv_variants[i].name) < distance(name, length, nearest->name))
             nearest = &hconv_variants[i];
-    }
     hconv_sentence(why, why_bytes, "'%.*s' is no variant; nearest: '%s' (hconv list names them all)",
                    (int)(length > 40 ? 40 : length), name, nearest->name);
-    return NULL;
+    return HCONV_INVALID_ARGUMENT;
 }
 
 /* Fields already set by an item. */
@@ -395,8 +392,7 @@ hconv_status hconv_problem_parse(const char *text, hconv_problem *out, char *why
         if (!strncmp(text, hconv_variants[i].name, length) && (text[length] == '_' || !text[length]) && length > name)
             name = length, v = &hconv_variants[i];
     }
-    if (!v) v = find_variant(text, strcspn(text, "_"), why, why_bytes);
-    if (!v) return HCONV_INVALID_ARGUMENT;
+    if (!v) return refuse_variant(text, strcspn(text, "_"), why, why_bytes);
     p.variant = (int32_t)(v - hconv_variants);
     for (rest = text + name; *rest;) {
         const char *token = ++rest;
