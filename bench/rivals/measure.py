@@ -23,6 +23,7 @@ import library
 import modules
 
 BATCH_SECONDS = 0.01
+QUIET_SECONDS = 0.03  # until the helpers of the contestant before have stopped looking for work
 SETUP_SECONDS = 150
 
 
@@ -180,7 +181,8 @@ class Row:
             for name in names[r % len(names):] + names[:r % len(names)]:
                 e = self.entries[name]
                 self.team.before(e["bound"])
-                e["contestant"].run(1 + e["times"] // 4)  # outlasts helpers of the one before that still look for work
+                time.sleep(QUIET_SECONDS)
+                e["contestant"].run(1 + e["times"] // 4)
                 start = time.perf_counter()
                 e["contestant"].run(e["times"])
                 e["samples"].append((time.perf_counter() - start) / e["times"] * 1e6)
@@ -244,7 +246,10 @@ def main():
 
 def measure_row(lib, task, listed):
     started = time.time()
+    team = Team(task["cpus"])
+    team.start()
     context = lib.context(task["threads"], task["isa"])
+    team.pin(True)  # its pool
     row = Row(lib, context, task, listed)
     setup = time.time() - started
     row.measure()
