@@ -1,6 +1,6 @@
 # The words people type. SPDX-License-Identifier: MIT
 # PRESET=dev|release|ci|asan|tsan|coverage chooses the build, HCONV_ENV another folder for the environment.
-.PHONY: help demo test test-full goldens bench bench-rivals fuzz build clean
+.PHONY: help demo test test-full goldens bench bench-rivals fuzz static faults build clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 demo: ## compile the face detector's layers, link them into a C program, find a face in a photo
@@ -17,6 +17,10 @@ bench-rivals: ## measure against PyTorch, OpenVINO and ONNX Runtime (downloads t
 	@scripts/build.sh hconv && scripts/rivals.sh
 fuzz: ## new inputs for every parser and reader, SECONDS=600 each; needs clang
 	@SECONDS_EACH=$(or $(SECONDS),600) scripts/fuzz.sh
+static: ## cppcheck and clang-tidy over the runtime and the tools that do without Halide
+	@scripts/build.sh && scripts/static.sh all
+faults: ## full disks, lost memory, damaged caches and 100 kills of hconv emit (an hour)
+	@scripts/build.sh hconv && python3 tests/tools/faults.py build/$(or $(PRESET),release)/hconv --full
 build: ## the command and all tests, without running them
 	@scripts/build.sh
 clean: ## remove what was built; keeps .env/

@@ -22,7 +22,7 @@ static void *default_alloc(void *user, size_t align, size_t bytes) {
     char *raw, *aligned;
     (void)user;
     if (bytes > SIZE_MAX - align - sizeof raw) return NULL;
-    raw = (char *)malloc(bytes + align + sizeof raw);
+    raw = (char *)malloc(bytes + align + sizeof raw); /* cppcheck-suppress pointerSize */
     if (!raw) return NULL;
     aligned = raw + sizeof raw;
     aligned += (align - (uintptr_t)aligned % align) % align;

@@ -42,7 +42,7 @@ int hconv_layout_dimensions(const char *layout, const hconv_tensor *t, hconv_phy
 /* Walks the physical dimensions in order; logical index = sum over its parts; outside the tensor = 0. */
 void hconv_pack_layout(const char *layout, const hconv_tensor *t, const float *from, float *to) {
     hconv_physical_dimension dims[HCONV_MAX_DIMS];
-    int64_t index[HCONV_MAX_DIMS] = {0}, block[HCONV_MAX_RANK] = {0}, stride[HCONV_MAX_RANK];
+    int64_t index[HCONV_MAX_DIMS] = {0}, block[HCONV_MAX_RANK] = {0}, stride[HCONV_MAX_RANK] = {0};
     int count = hconv_layout_dimensions(layout, t, dims);
     for (int d = t->rank - 1; d >= 0; --d) stride[d] = d == t->rank - 1 ? 1 : stride[d + 1] * t->extent[d + 1];
     for (int i = 0; i < count; ++i)
@@ -86,22 +86,20 @@ static hconv_status match_parameters(const hconv_plan *plan, const hconv_paramet
                                      size_t *bytes, char *why, size_t why_bytes) {
     char shape[96];
     for (int i = 0; i < count; ++i) {
-        const hconv_tensor *t = NULL;
-        int k;
+        const hconv_tensor *t;
+        int k = 0;
         if (!params[i].name || !params[i].data) {
             hconv_sentence(why, why_bytes, "parameter %d has no name or no data", i);
             return HCONV_INVALID_ARGUMENT;
         }
-        for (k = 0; k < plan->parameter_count; ++k) {
-            t = &plan->tensors[plan->input_count + k];
-            if (!strcmp(t->name, params[i].name)) break;
-        }
+        while (k < plan->parameter_count && strcmp(plan->tensors[plan->input_count + k].name, params[i].name) != 0) ++k;
         if (k == plan->parameter_count) {
             const char *first = k ? plan->tensors[plan->input_count].name : "none";
             hconv_sentence(why, why_bytes, "%s has no parameter '%.60s'; its first is '%s' (hconv show lists them)", plan->text,
                            params[i].name, first);
             return HCONV_INVALID_ARGUMENT;
         }
+        t = &plan->tensors[plan->input_count + k];
         if (given[k]) {
             hconv_sentence(why, why_bytes, "parameter '%s' is given twice", t->name);
             return HCONV_INVALID_ARGUMENT;

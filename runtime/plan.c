@@ -24,6 +24,7 @@ int64_t hconv_size_evaluate(const int64_t *program, const hconv_plan *plan) {
             stack[top++] = *program == HCONV_SIZE_CONST ? operand : plan->arguments[operand / 8].dim[operand % 8].extent;
             continue;
         }
+        if (top < (*program == HCONV_SIZE_NOT ? 1 : *program == HCONV_SIZE_SELECT ? 3 : 2)) return -1;
         if (*program == HCONV_SIZE_NOT) {
             stack[top - 1] = !stack[top - 1];
             continue;

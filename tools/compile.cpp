@@ -7,10 +7,6 @@
 #include "tools/workspace.h"
 
 #include <Halide.h>
-#include <nlohmann/json.hpp>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <chrono>
 #include <iostream>
 #include <sstream>
@@ -20,7 +16,6 @@
 namespace hconv {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 namespace {
 
@@ -88,53 +83,30 @@ std::string request_key(const KernelRequest &r) {
 
 fs::path record_path(const fs::path &cache, const KernelRequest &r) { return cache / "records" / (request_key(r) + ".json"); }
 
-// Objects carry their own checksum in their name's record, so a damaged one is noticed.
-fs::path object_path(const fs::path &cache, const std::string &object_key) { return cache / "objects" / (object_key + ".o"); }
-
-json record_json(const KernelRequest &r, const Lowered &l, const std::string &hash, const std::string &object_key,
-                 double seconds) {
-    Choice choice = choose_for(Problem::parse(r.problem), kernel_target(r), r.schedule);
-    json arguments = json::array();
-    for (const TensorArgument &a : choice.arguments)
-        arguments.push_back({{"name", a.name()}, {"role", a.tensor.role}, {"rank", a.rank()}, {"layout", a.layout}});
-    return {{"problem", r.problem}, {"target", r.target.halide}, {"schedule", choice.schedule}, {"rule", choice.rule},
-            {"hash", hash},         {"object", object_key},      {"arguments", arguments},      {"root", l.root},
-            {"slot", l.slot},       {"min_h", choice.min_h},     {"min_w", choice.min_w},       {"seconds", seconds}};
-}
-
-KernelRecord record_of(const json &j, const KernelRequest &r, const fs::path &cache) {
+KernelRecord record_of(const KernelRequest &r, Lowered &l, const std::string &hash, const std::string &object_key,
+                       double seconds) {
+    const Choice choice = choose_for(Problem::parse(r.problem), kernel_target(r), r.schedule);
     KernelRecord k;
-    k.problem = j.at("problem"), k.schedule = j.at("schedule"), k.rule = j.at("rule"), k.hash = j.at("hash");
-    k.target = r.target;
-    k.root = j.at("root").get<std::vector<int64_t>>(), k.slot = j.at("slot").get<std::vector<int64_t>>();
-    k.min_h = j.at("min_h"), k.min_w = j.at("min_w");
-    k.seconds = j.at("seconds");
-    k.object = object_path(cache, j.at("object"));
-    for (const json &a : j.at("arguments")) {
-        k.names.push_back(a.at("name"));
-        k.names.push_back(a.at("layout"));
-        k.arguments.push_back({nullptr, uint8_t(int(a.at("role"))), HCONV_F32, uint8_t(int(a.at("rank"))), nullptr});
+    k.problem = r.problem, k.schedule = choice.schedule, k.rule = choice.rule, k.hash = hash, k.target = r.target;
+    for (const TensorArgument &a : choice.arguments) {
+        k.names.push_back(a.name());
+        k.names.push_back(a.layout);
+        k.arguments.push_back({nullptr, uint8_t(a.tensor.role), HCONV_F32, uint8_t(a.rank()), nullptr});
     }
+    k.root = l.root, k.slot = l.slot;
+    k.min_h = choice.min_h, k.min_w = choice.min_w;
+    k.object_key = object_key, k.seconds = seconds;
     return k;
 }
 
-std::string checksum_path(const fs::path &object) { return object.string() + ".sum"; }
+fs::path object_path(const fs::path &cache, const std::string &object_key) { return cache / "objects" / (object_key + ".o"); }
 
-bool object_intact(const fs::path &object) {
-    std::error_code ignored;
-    if (!fs::exists(object, ignored) || !fs::exists(checksum_path(object), ignored)) return false;
-    return hash_text(read_file(object)) == read_file(checksum_path(object));
-}
-
-// The record in the cache with its object, or nothing; a damaged entry counts as nothing.
+// The record in the cache with its object, or nothing.
 bool cached(const KernelRequest &r, const fs::path &cache, KernelRecord *out) {
-    std::error_code ignored;
-    fs::path path = record_path(cache, r);
-    if (!fs::exists(path, ignored)) return false;
-    json j = json::parse(read_file(path), nullptr, false);
-    if (j.is_discarded() || !j.contains("object") || j.value("problem", "") != r.problem) return false;
-    *out = record_of(j, r, cache);
-    out->seconds = 0;
+    std::string text;
+    if (!read_entry(record_path(cache, r), &text) || !parse_record(text, out) || out->problem != r.problem) return false;
+    out->target = r.target;
+    out->object = object_path(cache, out->object_key);
     return object_intact(out->object);
 }
 
@@ -150,13 +122,6 @@ std::string what_failed(const ProcessResult &result, const CompileOptions &optio
 }
 
 }  // namespace
-
-std::string hash_text(const std::string &text) {
-    char hex[33];
-    XXH128_hash_t h = XXH3_128bits(text.data(), text.size());
-    snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
-    return hex;
-}
 
 static std::string dotted(int major, int minor, int patch) {
     return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(patch);
@@ -202,11 +167,10 @@ int compile_command(const KernelRequest &r, const fs::path &cache) {
         fs::path temporary = object;
         temporary += ".tmp" + std::to_string(getpid()) + ".o";
         l.module.compile({{Halide::OutputFileType::object, temporary.string()}});
-        write_file(checksum_path(object), hash_text(read_file(temporary)));
-        fs::rename(temporary, object);
+        keep_object(temporary, object);
     }
     double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    write_file(record_path(cache, r), record_json(r, l, hash, object_key, seconds).dump(1) + "\n");
+    write_entry(record_path(cache, r), record_text(record_of(r, l, hash, object_key, seconds)));
     return 0;
 }
 
@@ -223,7 +187,10 @@ std::vector<KernelRecord> compile_kernels(const std::vector<KernelRequest> &requ
     std::vector<size_t> index;
     for (size_t i = 0; i < requests.size(); ++i) {
         const KernelRequest &r = requests[i];
-        if (cached(r, cache, &records[i])) continue;
+        if (cached(r, cache, &records[i])) {
+            records[i].seconds = 0;
+            continue;
+        }
         commands.push_back({own_path(), "compile-kernel", r.problem, "--target", r.target.halide, "--cache", cache.string()});
         if (!r.schedule.empty()) commands.back().insert(commands.back().end(), {"--schedule", r.schedule});
         if (r.asserts) commands.back().push_back("--asserts");
@@ -243,8 +210,6 @@ std::vector<KernelRecord> compile_kernels(const std::vector<KernelRequest> &requ
                           " failed: " + what_failed(result, options);
             line += " FAILED";
         } else {
-            json j = json::parse(read_file(record_path(cache, r)));
-            records[index[c]].seconds = j.at("seconds");
             sum.seconds += records[index[c]].seconds;
         }
         if (options.progress) options.progress(++done, requests.size(), line);

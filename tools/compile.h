@@ -3,6 +3,7 @@
 #pragma once
 
 #include "schedules/schedule.h"
+#include "tools/cache.h"
 #include "tools/targets.h"
 
 #include <filesystem>
@@ -17,18 +18,6 @@ struct KernelRequest {
     Target target;
     std::string schedule;  // empty: looked up
     bool asserts = false;  // Halide's own checks compiled in, for tests
-};
-
-// A compiled kernel: what its row in the table needs, and where its object lies.
-struct KernelRecord {
-    std::string problem, schedule, rule, hash;  // hash: of the lowered pipeline, 16 hex digits
-    Target target;
-    std::vector<hconv_argument> arguments;  // names and layouts point into names
-    std::vector<std::string> names;
-    std::vector<int64_t> root, slot;
-    int min_h = 1, min_w = 1;
-    std::filesystem::path object;
-    double seconds = 0;  // of compiling; 0 = from the cache
 };
 
 struct CompileOptions {
@@ -46,7 +35,6 @@ struct CompileTotals {
     std::string text() const;  // "9 kernels (2 compiled in 1.5 s of processor time, the others from the cache)"
 };
 
-std::string hash_text(const std::string &text);  // 32 hex digits
 std::string tool_version();  // "0.1.0"
 std::string halide_version();
 std::string llvm_version();  // of the LLVM inside Halide

@@ -107,39 +107,52 @@ fs::path vendored_path(const std::string &path) {
                                                          : fs::path("hconv/src") / path;
 }
 
+// A checksum of all objects in a folder.
+std::string objects_sum(const fs::path &folder) {
+    std::map<std::string, std::string> sums;
+    std::string all;
+    std::error_code error;
+    for (const auto &entry : fs::directory_iterator(folder, error))
+        if (entry.path().extension() == ".o") sums[entry.path().filename().string()] = hash_text(read_file(entry.path()));
+    for (const auto &[name, sum] : sums) all += name + sum;
+    return hash_text(all);
+}
+
+void compile_runtime(const std::string &cc, const fs::path &folder) {
+    std::vector<std::vector<std::string>> commands;
+    write_runtime(folder, true);
+    for (int i = 0; i < hconv_embedded_file_count; ++i) {
+        std::string path = hconv_embedded_files[i].path, flat = path;
+        if (path.size() < 2 || path.substr(path.size() - 2) != ".c") continue;
+        std::replace(flat.begin(), flat.end(), '/', '_');
+        commands.push_back({cc, "-I" + folder.string(), "-c", (folder / vendored_path(path)).string(), "-o",
+                            (folder / (flat + ".o")).string()});
+        commands.back().insert(commands.back().begin() + 1, std::begin(cc_flags), std::end(cc_flags));
+    }
+    run_processes(commands, 2, {}, [&](size_t i, const ProcessResult &r) {
+        if (r.exit_code) throw std::runtime_error("compiling " + commands[i][commands[i].size() - 3] + " failed: " + r.output);
+    });
+    write_entry(folder / "complete", objects_sum(folder));
+}
+
 // Objects of the runtime for a compiler, made once and kept in the cache; program: those of the run program instead.
 std::vector<std::string> runtime_objects(const std::string &cc, const fs::path &cache, bool program) {
-    std::string key = cc;
+    std::string key = cc, sum;
     for (const char *flag : cc_flags) key += flag;
     for (int i = 0; i < hconv_embedded_file_count; ++i)
         key += hconv_embedded_files[i].path + std::string(hconv_embedded_files[i].begin, hconv_embedded_files[i].end);
-    char name[17];
-    snprintf(name, sizeof name, "%016llx", (unsigned long long)XXH3_64bits(key.data(), key.size()));
-    fs::path folder = cache / "runtime" / name;
-    if (!fs::exists(folder / "complete")) {
+    const fs::path folder = cache / "runtime" / hash_text(key);
+    if (!read_entry(folder / "complete", &sum) || objects_sum(folder) != sum) {
         fs::create_directories(cache / "runtime");
         TemporaryFolder work(cache / "runtime");
-        write_runtime(work.path, true);
-        std::vector<std::vector<std::string>> commands;
-        for (int i = 0; i < hconv_embedded_file_count; ++i) {
-            std::string path = hconv_embedded_files[i].path, flat = path;
-            if (path.size() < 2 || path.substr(path.size() - 2) != ".c") continue;
-            std::replace(flat.begin(), flat.end(), '/', '_');
-            commands.push_back({cc, "-I" + work.path.string(), "-c", (work.path / vendored_path(path)).string(), "-o",
-                                (work.path / (flat + ".o")).string()});
-            commands.back().insert(commands.back().begin() + 1, std::begin(cc_flags), std::end(cc_flags));
-        }
-        run_processes(commands, 2, {}, [&](size_t i, const ProcessResult &r) {
-            if (r.exit_code) throw std::runtime_error("compiling " + commands[i][commands[i].size() - 3] + " failed: " + r.output);
-        });
-        write_file(work.path / "complete", "");
-        std::error_code raced;
-        fs::rename(work.path, folder, raced);
+        fs::create_directory(work.path / "new");
+        compile_runtime(cc, work.path / "new");
+        put_folder(work.path / "new", folder);
     }
     std::vector<std::string> objects;
     for (const auto &entry : fs::directory_iterator(folder)) {
         std::string file = entry.path().filename().string();
-        if (file.size() < 4 || file.substr(file.size() - 2) != ".o") continue;
+        if (entry.path().extension() != ".o") continue;
         if (only_for_programs(file.substr(0, file.size() - 2)) == program) objects.push_back(entry.path().string());
     }
     std::sort(objects.begin(), objects.end());
@@ -246,7 +259,8 @@ EmitResult emit_library(const EmitOptions &o, const fs::path &given) {
     const fs::path directory = fs::absolute(given).lexically_normal();
     std::error_code error;
     fs::path parent = (directory.has_filename() ? directory : directory.parent_path()).parent_path();
-    if (fs::exists(directory) && !fs::is_empty(directory) && !fs::exists(directory / "kernels.json"))
+    const bool folder = fs::is_directory(directory);
+    if (fs::exists(directory) && (!folder || (!fs::is_empty(directory) && !fs::exists(directory / "kernels.json"))))
         throw std::runtime_error(given.string() + " is there and was not made by hconv emit: name another folder, or remove it");
     fs::create_directories(parent, error);
     if (error) throw std::runtime_error("cannot make " + parent.string() + ": " + error.message());
@@ -254,8 +268,7 @@ EmitResult emit_library(const EmitOptions &o, const fs::path &given) {
     fs::path fresh = work.path / "new";
     fs::create_directory(fresh);
     EmitResult result = write_library(o, fresh);
-    if (fs::exists(directory)) fs::rename(directory, work.path / "old");
-    fs::rename(fresh, directory);
+    put_folder(fresh, directory);
     return result;
 }
 

@@ -10,7 +10,10 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <iostream>
+#include <new>
 #include <unistd.h>
 
 namespace hconv {
@@ -226,13 +229,34 @@ int main_command(int argc, char **argv) {
     return chosen();
 }
 
+void say_out_of_memory() { std::fputs("hconv: out of memory\n", stderr); }
+
+bool memory_ran_out = false;
+
+[[noreturn]] void note_out_of_memory() {
+    memory_ran_out = true;
+    throw std::bad_alloc();
+}
+
+// An allocation that fails inside a destructor ends here.
+[[noreturn]] void at_terminate() {
+    if (!memory_ran_out) std::abort();
+    say_out_of_memory();
+    _exit(1);
+}
+
 }  // namespace
 
 }  // namespace hconv
 
 int main(int argc, char **argv) {
+    std::set_new_handler(hconv::note_out_of_memory);
+    std::set_terminate(hconv::at_terminate);
     try {
         return hconv::main_command(argc, argv);
+    } catch (const std::bad_alloc &) {
+        hconv::say_out_of_memory();
+        return 1;
     } catch (const std::invalid_argument &e) {
         std::fprintf(stderr, "hconv: %s\n", e.what());
         return 2;

@@ -7,12 +7,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <fstream>
+#include <new>
 #include <sstream>
 #include <stdexcept>
 
@@ -59,10 +61,13 @@ Child start(const std::vector<std::string> &argv, const ProcessLimits &limits) {
     args.push_back(nullptr), env.push_back(nullptr);
     Child child;
     child.started = now();
+    const pid_t parent = getpid();
     child.pid = fork();
     if (child.pid < 0) throw std::runtime_error(std::string("cannot start a process: ") + strerror(errno));
     if (child.pid == 0) {
         setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // no compiler outlives the command that wants its object
+        if (getppid() != parent) _exit(127);
         dup2(ends[1], 1), dup2(ends[1], 2);
         int null = open("/dev/null", O_RDONLY);
         if (null >= 0) dup2(null, 0);
@@ -169,7 +174,10 @@ TemporaryFolder::TemporaryFolder(const fs::path &beside) : path(make_temporary(b
 
 TemporaryFolder::~TemporaryFolder() {
     std::error_code ignored;
-    fs::remove_all(path, ignored);
+    try {
+        fs::remove_all(path, ignored);
+    } catch (const std::bad_alloc &) { // then it stays
+    }
 }
 
 std::string read_file(const fs::path &path) {
@@ -194,7 +202,26 @@ void write_file(const fs::path &path, const std::string &content) {
         }
     }
     fs::rename(temporary, path, error);
-    if (error) throw std::runtime_error("cannot write " + path.string() + ": " + error.message());
+    if (!error) return;
+    const std::string why = error.message();
+    fs::remove(temporary, error);
+    throw std::runtime_error("cannot write " + path.string() + ": " + why);
+}
+
+void put_folder(const fs::path &fresh, const fs::path &name) {
+    if (renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, name.c_str(), RENAME_EXCHANGE) == 0) return;
+    std::error_code error;
+    if (errno == EINVAL || errno == ENOSYS) { // a file system that cannot exchange: in two steps
+        const fs::path old = fresh.string() + ".old";
+        fs::rename(name, old, error);
+        fs::rename(fresh, name, error);
+        if (error) fs::rename(old, name);
+    } else if (errno == ENOENT) {
+        fs::rename(fresh, name, error);
+    } else {
+        error = std::error_code(errno, std::generic_category());
+    }
+    if (error) throw std::runtime_error("cannot make " + name.string() + ": " + error.message());
 }
 
 }  // namespace hconv

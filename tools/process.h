@@ -45,5 +45,7 @@ public:
 std::string read_file(const std::filesystem::path &path);  // throws a sentence
 // Writes beside, then renames: path has the old or the new content, never half of it.
 void write_file(const std::filesystem::path &path, const std::string &content);
+// The folder fresh takes the name in one step; a folder that had it gets the name fresh, for the caller to remove.
+void put_folder(const std::filesystem::path &fresh, const std::filesystem::path &name);
 
 }  // namespace hconv

@@ -4,6 +4,8 @@
 #include "application.h"
 #include "runtime/internal.h"
 
+#include "runtime/internal.h"
+
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -119,6 +121,15 @@ TEST(Misuse, PlanCreate) {
     hconv_plan_destroy(nullptr);
     ctx.reset(), empty.reset();
     EXPECT_EQ(services.live, 0);
+}
+
+TEST(Misuse, SizesThatTakeMoreThanTheyWereGivenAreNone) {
+    for (int64_t operation = HCONV_SIZE_ADD; operation <= HCONV_SIZE_SELECT; ++operation) {
+        const int64_t alone[] = {operation, 0, HCONV_SIZE_END};
+        const int64_t one[] = {HCONV_SIZE_CONST, 7, operation, 0, HCONV_SIZE_END};
+        EXPECT_EQ(hconv_size_evaluate(alone, nullptr), -1) << operation;
+        EXPECT_EQ(hconv_size_evaluate(one, nullptr), operation == HCONV_SIZE_NOT ? 0 : -1) << operation;
+    }
 }
 
 TEST(Misuse, DescribeAndTensor) {
