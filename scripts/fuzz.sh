@@ -31,7 +31,7 @@ failed=0
 for name in "$@"; do
     mkdir -p "build/fuzz/corpus/$name" build/fuzz/broken
     log=build/fuzz/$name.log
-    if build/fuzz/fuzz_"$name" -max_total_time="$seconds" -max_len="$(longest "$name")" -timeout=20 -print_final_stats=1 \
+    if build/fuzz/fuzz_"$name" -seed=1 -max_total_time="$seconds" -max_len="$(longest "$name")" -timeout=20 -print_final_stats=1 \
         -artifact_prefix="build/fuzz/broken/$name-" "build/fuzz/corpus/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
         sed -n 's/^stat::number_of_executed_units: */fuzz: '"$name"': executed /p' "$log"
     else

@@ -60,10 +60,14 @@ def write_png(path, array):
 
 
 def levels():
+    """Those that the program's library has and this CPU can run."""
+    manifest = json.loads((pathlib.Path(PROGRAM).parent / "library/kernels.json").read_text())
+    linked = {kernel["isa"] for kernel in manifest["kernels"]}
     flags = pathlib.Path("/proc/cpuinfo").read_text() if pathlib.Path("/proc/cpuinfo").exists() else ""
     needs = {"sse41": ["sse4_1"], "avx2": ["avx2", "fma", "f16c"],
              "avx512": ["avx512f", "avx512cd", "avx512vl", "avx512dq", "avx512bw"]}
-    return [level for level, names in needs.items() if all(re.search(rf"\b{n}\b", flags) for n in names)]
+    return [level for level, names in needs.items()
+            if level in linked and all(re.search(rf"\b{n}\b", flags) for n in names)]
 
 
 class FaceDetect(unittest.TestCase):

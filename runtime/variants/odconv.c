@@ -16,7 +16,7 @@ hconv_odconv hconv_odconv_of(const hconv_problem *p) {
     o.experts = p->extra[HCONV_EX];
     o.hidden = p->extra[HCONV_HID];
     o.filter = !(p->groups == p->ci && p->ci == p->co);
-    o.spatial = p->kh * p->kw > 1;
+    o.spatial = p->kh > 1 || p->kw > 1;
     o.kernel = o.experts > 1;
     return o;
 }

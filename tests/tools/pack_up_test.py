@@ -107,7 +107,7 @@ class PackUp(unittest.TestCase):
         folder = self.taken_back("folder")
         self.assertIn("packed for hconv check, not bench", self.results(folder, "bench", code=2))
         self.assertIn("give no problems", sh(HCONV, "check", PROBLEMS[0], "--results", folder / "results.json", code=2))
-        self.assertIn("nothing to check", sh(HCONV, "check", code=2))
+        self.assertIn("needs either problems", sh(HCONV, "check", code=2))
         pack = json.loads((folder / "pack.json").read_text())
         pack["numbers"]["seed"] = 8
         (folder / "pack.json").write_text(json.dumps(pack))
