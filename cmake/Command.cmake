@@ -18,6 +18,7 @@ add_executable(hconv
     tools/emitted_files.cpp
     tools/hconv.cpp
     tools/pack_up.cpp
+    tools/packed.cpp
     tools/problem_list.cpp
     tools/process.cpp
     tools/random_problems.cpp

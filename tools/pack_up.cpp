@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "tools/pack_up.h"
 
+#include "tools/packed.h"
+
 #include <nlohmann/json.hpp>
 
 #include <cinttypes>
@@ -16,19 +18,11 @@ using nlohmann::json;
 
 namespace {
 
-constexpr int kFormat = 1;
-
 json rows_json(const std::vector<ProgramRow> &rows) {
     json list = json::array();
     for (const ProgramRow &r : rows)
         list.push_back({{"problem", r.problem.text()}, {"symbol", r.symbol}, {"target", r.target}, {"schedule", r.schedule}, {"isa", r.isa}});
     return list;
-}
-
-// The name of a pack: of all that it says. Bytes changed on the way change it.
-std::string name_of(json pack) {
-    pack.erase("name");
-    return hash_text(pack.dump()).substr(0, 16);
 }
 
 json jobs_json(const std::vector<Job> &jobs) {
@@ -63,7 +57,7 @@ public:
         }
         json lines = json::array();
         for (const ListedProblem &p : problems) lines.push_back(line_of(p));
-        pack = {{"format", kFormat}, {"made_by", tool_version()}, {"verb", verb}, {"problems", lines}, {"target", o.target},
+        pack = {{"format", kPackFormat}, {"made_by", tool_version()}, {"verb", verb}, {"problems", lines}, {"target", o.target},
                 {"schedule", o.schedule}, {"asserts", o.asserts}, {"numbers", numbers}, {"rows", rows_json(table)}};
     }
 
@@ -71,7 +65,7 @@ public:
     void run(const std::vector<Job> &jobs, const std::function<void(size_t, const JobResult &)> &) const override {
         json whole = pack;
         whole["jobs"] = jobs_json(jobs);
-        const std::string name = name_of(whole);
+        const std::string name = pack_name(whole);
         whole["name"] = name;
         std::string lines;
         for (size_t i = 0; i < jobs.size(); ++i) {
@@ -108,32 +102,15 @@ json read_pack(const fs::path &results, const std::string &verb) {
     if (!fs::exists(results)) throw std::invalid_argument(results.string() + " is not there");
     if (!fs::exists(path))
         throw std::invalid_argument("beside " + results.string() + " there is no pack.json: take back the whole folder that --pack-up made");
-    const json pack = json::parse(read_file(path), nullptr, false);
-    if (!pack.is_object() || pack.value("format", json()) != kFormat || pack.value("name", json()) != name_of(pack))
-        throw std::invalid_argument(path.string() + " is damaged, or of another version of hconv: pack up again");
-    if (pack.at("verb") != verb)
-        throw std::invalid_argument(path.string() + " was packed for hconv " + std::string(pack.at("verb")) + ", not " + verb);
-    return pack;
+    return parse_pack(read_file(path), path.string(), verb);
 }
 
 class PackedResults : public Jobber {
 public:
-    PackedResults(const fs::path &file, const std::string &verb) : file(file), pack(read_pack(file, verb)) {
+    PackedResults(const fs::path &file, const std::string &verb)
+        : file(file), pack(read_pack(file, verb)), results(parse_results(read_file(file), file.string(), pack)) {
         for (const json &r : pack.at("rows"))
             table.push_back({Problem::parse(r.at("problem")), r.at("symbol"), r.at("target"), r.at("schedule"), r.at("isa")});
-        results = json::parse(read_file(file), nullptr, false);
-        if (!results.is_array()) refuse("is not a whole list of results: was the run interrupted?");
-        const size_t jobs = pack.at("jobs").size();
-        if (results.size() != jobs) refuse("has " + std::to_string(results.size()) + " results of " + std::to_string(jobs) + " jobs");
-        for (size_t i = 0; i < jobs; ++i) {
-            const std::string id = std::string(pack.at("name")) + ":" + std::to_string(i);
-            if (!results[i].is_object() || results[i].value("id", json()) != id)
-                refuse("holds results of another pack (its entry " + std::to_string(i) + " is not " + id + ")");
-            for (const char *key : {"outcome", "why"})
-                if (!results[i].value(key, json()).is_string()) refuse("is damaged: its entry " + std::to_string(i) + " has no " + key);
-            for (const char *key : {"flops", "bytes_moved", "median_ns", "min_ns", "workspace_bytes", "packed_bytes"})
-                if (results[i].contains(key) && !results[i][key].is_number()) refuse(std::string("is damaged: ") + key + " is no number");
-        }
     }
 
     void run(const std::vector<Job> &jobs, const std::function<void(size_t, const JobResult &)> &done) const override {
@@ -163,8 +140,7 @@ private:
     }
 
     const fs::path file;
-    const json pack;
-    json results;
+    const json pack, results;
     mutable std::map<std::string, std::string> hashes;  // by output, as its job's result says
 };
 

@@ -67,14 +67,6 @@ std::string job_line(const Job &j, const std::string &id) {
     return line + "\n";
 }
 
-JobResult job_result(const nlohmann::json &j) {
-    JobResult r{j.at("outcome"), j.at("why")};
-    r.flops = j.value("flops", 0.0), r.bytes_moved = j.value("bytes_moved", 0.0);
-    r.median_ns = j.value("median_ns", 0.0), r.min_ns = j.value("min_ns", 0.0);
-    r.workspace_bytes = j.value("workspace_bytes", uint64_t(0)), r.packed_bytes = j.value("packed_bytes", uint64_t(0));
-    return r;
-}
-
 std::vector<float> floats_of(const std::string &bytes) {
     std::vector<float> values(bytes.size() / sizeof(float));
     if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tools/emit.h"
+#include "tools/packed.h"
 #include "tools/problem_list.h"
 #include "tools/verbs.h"
 
@@ -21,12 +22,6 @@ struct Job {
     uint64_t seed = 0;
     std::string checks, output; // output: a file below the program's folder; empty: none
     int threads = 1, rounds = 0, limit_seconds = 60;
-};
-
-struct JobResult {
-    std::string outcome, why; // outcome: passed, failed or skipped
-    double flops = 0, bytes_moved = 0, median_ns = 0, min_ns = 0;
-    uint64_t workspace_bytes = 0, packed_bytes = 0;
 };
 
 struct ProgramRow {
@@ -67,7 +62,6 @@ private:
 
 EmitOptions program_options(const std::vector<ListedProblem> &problems, const KernelOptions &options);
 std::string job_line(const Job &job, const std::string &id);    // as runtime/exec.c reads it
-JobResult job_result(const nlohmann::json &line);               // as it writes it
 std::vector<float> floats_of(const std::string &bytes);
 
 // The command that repeats one case.
