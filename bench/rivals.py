@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""hconv's emitted kernels against PyTorch, torch.compile, OpenVINO and ONNX Runtime, layer by layer, in one process.
+"""hconv's emitted kernels against PyTorch, torch.compile, OpenVINO, ONNX Runtime and oneDNN, layer by layer, in one process.
 
 SPDX-License-Identifier: MIT
 docs/bench.md says how it measures. Run by a Python that has the rivals (bench/requirements.txt; `make bench-rivals` makes one).
@@ -20,9 +20,9 @@ import report
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "bench" / "rivals"
-RIVALS = ["eager", "eager-cl", "compile", "compile-cl", "openvino", "openvino-cl", "onnxruntime"]
+RIVALS = ["eager", "eager-cl", "compile", "compile-cl", "openvino", "openvino-cl", "onnxruntime", "onednn"]
 NOT_FORCED = ("openvino", "openvino-cl", "onnxruntime")
-NEEDS = {"openvino": "openvino", "openvino-cl": "openvino", "onnxruntime": "onnx"}
+NEEDS = {"openvino": "openvino", "openvino-cl": "openvino", "onnxruntime": "onnx", "onednn": "onednn"}
 ROW_SECONDS = 900
 NO_NCHW = ("linear",)
 
@@ -35,6 +35,9 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--isa", choices=["sse41", "avx2", "avx512"], help="hold all to this instruction set (avx2), or ours")
     parser.add_argument("--rivals", default=",".join(RIVALS), help=f"of {','.join(RIVALS)}")
+    parser.add_argument("--without", default="", help="rivals to do without: compile,compile-cl take most of the time")
+    parser.add_argument("--prepare", action="store_true", help="do all that is slow the first time (kernels, what inductor "
+                        "compiles) and compare answers, but time nothing: a run afterwards is ready sooner")
     parser.add_argument("--json", default=str(ROOT / "out/rivals.json"), help="rows already in it are not measured again")
     parser.add_argument("--again", action="store_true", help="measure also the rows that the JSON file has")
     parser.add_argument("--hconv", default=str(ROOT / "build" / os.environ.get("PRESET", "release") / "hconv"))
@@ -42,8 +45,11 @@ def arguments():
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.threads = [int(t) for t in options.threads.split(",")]
-    options.rivals = options.rivals.split(",")
-    unknown = set(options.rivals) - set(RIVALS)
+    without = [name for name in options.without.split(",") if name]
+    unknown = {*options.rivals.split(","), *without} - set(RIVALS)
+    options.rivals = [name for name in options.rivals.split(",") if name not in without]
+    if options.prepare:
+        options.rounds = 0
     if unknown:
         parser.error(f"no rival is called {', '.join(sorted(unknown))}; there are {', '.join(RIVALS)}")
     cores = len(os.sched_getaffinity(0))
@@ -98,7 +104,7 @@ def emit(options, rows):
                     target], check=True)
     shared = folder / "library" / "librivals.so"
     subprocess.run([os.environ.get("CC", "cc"), "-std=c99", "-O2", "-fPIC", "-shared", "-I", str(shared.parent),
-                    str(HERE / "loop.c"), "-o", str(shared), "-Wl,--whole-archive", str(shared.parent / "librivals.a"),
+                    str(HERE / "loop.c"), str(ROOT / "bench/roofline.c"), "-o", str(shared), "-Wl,--whole-archive", str(shared.parent / "librivals.a"),
                     "-Wl,--no-whole-archive", "-lm", "-lpthread"], check=True)
     manifest = json.loads((shared.parent / "kernels.json").read_text())
     return shared, {kernel["problem"]: kernel["hash"] for kernel in manifest["kernels"]}
@@ -112,12 +118,19 @@ def cpu_name():
 def versions(options):
     said = subprocess.run([options.hconv, "--version"], capture_output=True, text=True).stdout
     found = {"hconv": re.search(r"\d[\w.]*", said).group(), "python": sys.version.split()[0]}
-    for package in ("torch", "openvino", "onnxruntime", "numpy"):
+    for package in ("torch", "openvino", "onnxruntime", "onednn", "numpy"):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             pass
     return found
+
+
+def has(package):
+    try:
+        return bool(importlib.metadata.version(package))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def choose_rivals(options, result):
@@ -128,7 +141,7 @@ def choose_rivals(options, result):
             result["left_out"][name] = f"cannot be held to {options.isa}"
         elif options.isa not in (None, "avx2"):
             result["left_out"][name] = f"cannot be held to {options.isa}"
-        elif name in NEEDS and not importlib.util.find_spec(NEEDS[name]):
+        elif name in NEEDS and not has(NEEDS[name]):
             result["left_out"][name] = f"needs the package {NEEDS[name]}, which this Python does not have"
         else:
             result["left_out"].pop(name, None)
@@ -153,7 +166,7 @@ def measure(options, shared, rivals, threads, rows, take):
         results.write_text("")
         task = {"cpus": sorted(os.sched_getaffinity(0))[-threads:], "threads": threads, "library": str(shared),
                 "name": "rivals", "isa": options.isa, "rivals": rivals, "rounds": options.rounds, "seed": options.seed,
-                "rows": waiting, "results": str(results), "overhead": first}
+                "rows": waiting, "results": str(results), "overhead": first and options.rounds > 0}
         with open(Path(options.folder) / f"messages-{threads}.txt", "w") as messages:
             worker = subprocess.Popen([sys.executable, str(HERE / "measure.py")], stdin=subprocess.PIPE, text=True,
                                       stdout=messages, stderr=messages, env=environment(options, threads))
@@ -195,6 +208,10 @@ def key(row):
 
 def print_row(result, row):
     name = f"{row.get('label') or row['problem']} @{row['threads']}"
+    if "prepared" in row:
+        print("; ".join([f"{name}: ready after {row['prepared']} s"] + [row["why"]] * bool(row["why"]) +
+                        [f"no {n}: {why}" for n, why in row["absent"].items()]), flush=True)
+        return
     if "timings" not in row:
         print(f"{name}: not measured: {row['why']}", flush=True)
         return
@@ -221,7 +238,7 @@ def main():
     result.update(cpu=cpu_name(), date=time.strftime("%Y-%m-%d"), versions=versions(options), rivals=RIVALS)
     rivals = choose_rivals(options, result)
     shared, hashes = emit(options, rows)
-    isa = options.isa or "best"
+    isa, prepared = options.isa or "best", []
     for row in rows:
         row["hash"] = hashes.get(row["problem"])
     for threads in options.threads:
@@ -230,6 +247,10 @@ def main():
         def take(said):
             if "overhead" in said:
                 result["overhead_us"].setdefault(f"{threads}/{isa}", {}).update(said["overhead"])
+            if options.prepare and "row" in said:
+                prepared.append(said["row"])
+                print_row(result, said["row"])
+                return
             if "row" in said:
                 result["rows"] = [r for r in result["rows"] if key(r) != key(said["row"])] + [said["row"]]
                 print_row(result, said["row"])
@@ -239,6 +260,8 @@ def main():
             part.replace(path)
 
         measure(options, shared, rivals, threads, [r for r in rows if (r["problem"], threads, isa, r["hash"]) not in have], take)
+    if options.prepare:
+        return 1 if any(row["why"] for row in prepared) else 0
     print("\n" + report.text(result))
     wrong = [r for r in result["rows"] if "timings" not in r or not all(report.right(r, n) for n in r["timings"])]
     return 1 if wrong else 0

@@ -10,6 +10,8 @@ import warnings
 import numpy as np
 import torch
 
+import onednn
+
 warnings.filterwarnings("ignore")
 logging.getLogger("torch").setLevel(logging.ERROR)
 
@@ -148,6 +150,7 @@ RIVALS = {
     "openvino": OpenVINO,
     "openvino-cl": OpenVINOChannelsLast,
     "onnxruntime": OnnxRuntime,
+    "onednn": onednn.OneDNN,
 }
 
 

@@ -68,6 +68,17 @@ class Library:
         self.lib = C.CDLL(str(path))
         self.table = C.c_void_p(C.addressof(C.c_char.in_dll(self.lib, f"hconv_library_{name}")))
 
+    def limits(self, cpus, isa, seconds):
+        """What the machine can do at most, measured now: bench/roofline.h; bytes from half of a core's L2, and from far more."""
+        flops, stream = self.lib.hconv_roofline_gflops, self.lib.hconv_roofline_gbytes
+        flops.restype = stream.restype = C.c_double
+        at, n, time = (C.c_int * len(cpus))(*cpus), len(cpus), C.c_double(seconds)
+        most = lambda size: max(stream(C.c_size_t(size), copy, n, time, at) for copy in (0, 1))
+        self.lib.hconv_roofline_l2.restype = C.c_size_t
+        l2 = self.lib.hconv_roofline_l2()
+        return {"gflops": flops(isa.encode() if isa else None, n, time, at), "l2_gbytes": most(l2 // 2),
+                "memory_gbytes": most(max(8 * l2, 1 << 24))}
+
     def call(self, function, *arguments):
         why = C.create_string_buffer(WHY_BYTES)
         if getattr(self.lib, function)(*arguments, why, C.c_size_t(WHY_BYTES)):

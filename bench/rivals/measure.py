@@ -23,7 +23,8 @@ import library
 import modules
 
 BATCH_SECONDS = 0.01
-QUIET_SECONDS = 0.03  # until the helpers of the contestant before have stopped looking for work
+LIMIT_SECONDS = 0.002  # for each of the machine's limits, every round
+QUIET_SECONDS = 0.02  # until the helpers of the contestant before have stopped looking for work
 SETUP_SECONDS = 150
 
 
@@ -112,6 +113,7 @@ class Row:
         self.p = lib.describe(self.nchw)
         plan.close()
         self.parameters, self.inputs = parameters_of(plan, task["seed"]), inputs_of(plan, task["seed"])
+        self.lib, self.limits = lib, {"gflops": [], "l2_gbytes": [], "memory_gbytes": []}
         self.add_hconv(lib, context, "hconv", self.nhwc)
         self.add_hconv(lib, context, "hconv-nchw", self.nchw)
         self.want = self.reference()
@@ -149,7 +151,7 @@ class Row:
             make = lambda: contestants.RIVALS[name](self.module(torch.float32),
                                                     [torch.from_numpy(v) for v in self.inputs.values()])
             rival = with_limit(SETUP_SECONDS, make)
-            self.enter(name, rival, not name.startswith(("openvino", "onnxruntime")))
+            self.enter(name, rival, not name.startswith(("openvino", "onnx", "onednn")))
         except (Exception, Late) as e:  # whatever a rival throws is its own entry in the table
             self.absent[name] = f"{type(e).__name__}: {e}".splitlines()[0][:300]
 
@@ -178,6 +180,8 @@ class Row:
     def measure(self):
         names = list(self.entries)
         for r in range(self.task["rounds"]):
+            for name, value in self.lib.limits(self.task["cpus"], self.task["isa"], LIMIT_SECONDS).items():
+                self.limits[name].append(value)
             for name in names[r % len(names):] + names[:r % len(names)]:
                 e = self.entries[name]
                 self.team.before(e["bound"])
@@ -201,7 +205,8 @@ class Row:
             timings[name] = {"median_us": round(median, 3), "min_us": round(min(e["samples"]), 3),
                              "quartiles_us": [round(low, 3), round(high, 3)], "batch": e["times"],
                              "error": e["error"]}
-        return {**self.info, "timings": timings, "absent": self.absent}
+        limits = {name: round(float(np.median(values)), 2) for name, values in self.limits.items()}
+        return {**self.info, "limits": limits, "timings": timings, "absent": self.absent}
 
 
 def call_overhead(names):
@@ -252,8 +257,12 @@ def measure_row(lib, task, listed):
     team.pin(True)  # its pool
     row = Row(lib, context, task, listed)
     setup = time.time() - started
-    row.measure()
     row.errors()
+    if not task["rounds"]:  # all that is slow the first time has been done
+        wrong = [f"{name} is wrong by {e['error']:.1g}" for name, e in row.entries.items() if e["error"] > 1e-4]
+        row.close(lib, context)
+        return {"prepared": round(setup, 1), "why": "; ".join(wrong), "absent": row.absent}
+    row.measure()
     result = {**row.result(), "rounds": task["rounds"], "setup_s": round(setup, 1),
               "wall_s": round(time.time() - started, 1), "date": time.strftime("%Y-%m-%d %H:%M")}
     row.close(lib, context)
