@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds everything, runs all tests and closes with a line 'N passed, N failed'.
 # SPDX-License-Identifier: MIT
-# Arguments go to ctest: scripts/test.sh -L api
+# Arguments go to ctest: scripts/test.sh -L api. HCONV_TEST_LIMIT: seconds after which building and testing end, whatever runs
+# then, and the summary is printed (default: none).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${PRESET:-release}
@@ -10,12 +11,19 @@ build=build/$preset
 HCONV_ENV=$(realpath -m "${HCONV_ENV:-.env}")
 export HCONV_ENV PATH="$HCONV_ENV/bin:$PATH"
 started=$SECONDS
+limit=${HCONV_TEST_LIMIT:-0}
+within_limit=()
+[ "$limit" = 0 ] || within_limit=(timeout "$limit")
 
 mkdir -p "$build"
-scripts/build.sh | tee "$build/build.log"
+"${within_limit[@]}" scripts/build.sh | tee "$build/build.log" || {
+    echo "the build failed${within_limit:+, or took longer than HCONV_TEST_LIMIT=$limit seconds}" >&2
+    exit 1
+}
 built=$SECONDS
 result=0
 rm -f "$build/tests.xml"
+[ "$limit" = 0 ] || set -- --stop-time "$(date -d "+$((limit - SECONDS)) seconds" +%T)" "$@"
 ctest --preset "$preset" --parallel "$jobs" --no-tests=error --output-junit "$PWD/$build/tests.xml" "$@" || result=$?
 
 # Of the first lines of the JUnit file, and of what hconv emit says: "70 kernels (12 compiled in 9.5 s of processor time, ...".
