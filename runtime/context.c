@@ -136,8 +136,22 @@ hconv_status hconv_context_create(const hconv_context_options *options, hconv_co
 void hconv_context_destroy(hconv_context *ctx) {
     if (!ctx) return;
     hconv_pool_destroy(ctx->pool);
+    if (ctx->device) hconv_cuda_close(ctx, ctx->device);
     hconv_context_free(ctx, (void *)ctx->libraries);
     ctx->options.free(ctx->options.user, ctx);
+}
+
+/* Looks for a GPU, once. A failure is a reason that plans give: a CPU row may serve them. */
+static void look_for_device(hconv_context *ctx, const hconv_library *library) {
+    int rows = 0;
+    for (uint32_t i = 0; i < library->kernel_count; ++i) rows += (library->kernels[i].cpu_features & HCONV_DEVICE_CUDA) != 0;
+    if (!rows || ctx->device) return;
+    hconv_sentence(ctx->device_why, sizeof ctx->device_why, "the part of the runtime that runs CUDA kernels was not linked");
+    ctx->device_status = HCONV_UNSUPPORTED;
+#if defined(__ELF__)
+    if (!hconv_cuda_open) return;
+#endif
+    ctx->device_status = hconv_cuda_open(ctx, &ctx->device, ctx->device_why, sizeof ctx->device_why);
 }
 
 hconv_status hconv_context_add_library(hconv_context *ctx, const hconv_library *library) {
@@ -149,6 +163,8 @@ hconv_status hconv_context_add_library(hconv_context *ctx, const hconv_library *
     }
     for (int i = 0; i < ctx->library_count; ++i)
         if (ctx->libraries[i] == library) return HCONV_OK;
+    look_for_device(ctx, library);
+    if (ctx->device_status == HCONV_OUT_OF_MEMORY) return HCONV_OUT_OF_MEMORY;
     grown = (const hconv_library **)hconv_context_alloc(ctx, (size_t)(ctx->library_count + 1) * sizeof *grown);
     if (!grown) return HCONV_OUT_OF_MEMORY;
     if (ctx->library_count) memcpy((void *)grown, (const void *)ctx->libraries, (size_t)ctx->library_count * sizeof *grown);

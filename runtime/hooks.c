@@ -35,6 +35,7 @@ void *hconv1_malloc(void *user_context, size_t bytes) {
     hconv_worker *w = (hconv_worker *)user_context;
     size_t need = HCONV_ALIGN + hconv_align_up(bytes);
     block *b;
+    if (w->run->device && !bytes) return w; /* a CUDA kernel's scratch has no part in host memory */
     if (need < bytes || need > w->size - w->top) {
         hconv_run_fail(w->run, HCONV_INTERNAL);
         return hconv_context_alloc(w->run->plan->context, bytes);
@@ -50,7 +51,7 @@ void *hconv1_malloc(void *user_context, size_t bytes) {
 
 void hconv1_free(void *user_context, void *ptr) {
     hconv_worker *w = (hconv_worker *)user_context;
-    if (!ptr) return;
+    if (!ptr || ptr == user_context) return;
     if ((char *)ptr < w->base || (char *)ptr >= w->base + w->size) {
         hconv_context_free(w->run->plan->context, ptr);
         return;

@@ -10,9 +10,15 @@ extern "C" {
 #endif
 
 #define HCONV_ALIGN 64
+#define HCONV_DEVICE_ALIGN 256       /* of a CUDA kernel's blob and workspace, and of each part of the workspace */
+#define HCONV_DEVICE_TENSOR_ALIGN 16 /* of its inputs and outputs: four floats are one access */
 #define HCONV_MAX_DIMS 8 /* physical dimensions of an argument */
 
 static inline size_t hconv_align_up(size_t bytes) { return (bytes + HCONV_ALIGN - 1) / HCONV_ALIGN * HCONV_ALIGN; }
+
+static inline size_t hconv_device_align_up(size_t bytes) {
+    return (bytes + HCONV_DEVICE_ALIGN - 1) / HCONV_DEVICE_ALIGN * HCONV_DEVICE_ALIGN;
+}
 
 /* The memory layout of halide_buffer_t (HalideRuntime.h of Halide 21). */
 typedef struct hconv_dimension { int32_t min, extent, stride; uint32_t flags; } hconv_dimension;
@@ -36,6 +42,9 @@ hconv_status hconv_struct_write(const hconv_struct *s, const void *from, void *t
 extern const hconv_struct hconv_struct_of_problem;
 
 typedef struct hconv_pool hconv_pool;
+struct hconv_worker;
+typedef struct hconv_device hconv_device;               /* a context's GPU */
+typedef struct hconv_device_kernel hconv_device_kernel; /* a plan's functions on it */
 
 struct hconv_context {
     hconv_context_options options; /* alloc and free always set */
@@ -44,6 +53,9 @@ struct hconv_context {
     int library_count;
     uint64_t cpu_features;
     hconv_pool *pool; /* NULL: serial, or the caller's parallel_for */
+    hconv_device *device; /* NULL: no library has CUDA rows, or why not */
+    hconv_status device_status;
+    char device_why[HCONV_WHY_BYTES / 2];
 };
 
 /* A kernel argument as the plan sees it: innermost dimension first. */
@@ -63,6 +75,7 @@ struct hconv_plan {
     hconv_tensor *tensors, *kernel_tensors;
     hconv_bound_argument *arguments;
     size_t packed_bytes, root_bytes, slot_bytes; /* root and slot with their headers */
+    hconv_device_kernel *loaded;                 /* CUDA only */
 };
 
 /* Memory of one worker: a stack of blocks in its part of the workspace. Passed to the kernel as user_context. */
@@ -79,6 +92,7 @@ typedef struct hconv_run {
     char *slots;
     int worker_count;
     int error; /* hconv_status of the first failure */
+    struct hconv_device_run *device; /* CUDA only */
 } hconv_run_record;
 
 /* A parallel loop under way: what the context's parallel_for gets as arg. Tasks next .. count - 1 are still to be taken. */
@@ -95,10 +109,26 @@ typedef struct hconv_physical_dimension { int letter; int64_t block, extent; } h
  * string does not fit the tensor. */
 int hconv_layout_dimensions(const char *layout, const hconv_tensor *t, hconv_physical_dimension *out);
 
+size_t hconv_workspace_bytes(const hconv_plan *plan);
 int64_t hconv_size_evaluate(const int64_t *program, const hconv_plan *plan);
 uint64_t hconv_cpu_features(void);
-/* Can CUDA rows run here? Otherwise why not. */
-int hconv_cuda_usable(char *why, size_t why_bytes);
+/* Builds the buffers and calls the kernel. args NULL: of no memory, to see what a CUDA kernel would launch. */
+int hconv_call_kernel(const hconv_plan *plan, const hconv_run_args *args, struct hconv_worker *root);
+
+/* cuda.c. Kernels for CUDA call it; where none is linked it may stay outside, and with it the search for libcuda. */
+#if defined(__ELF__)
+#define HCONV_MAY_BE_MISSING __attribute__((weak))
+#else
+#define HCONV_MAY_BE_MISSING
+#endif
+HCONV_MAY_BE_MISSING hconv_status hconv_cuda_open(const hconv_context *ctx, hconv_device **out, char *why, size_t why_bytes);
+HCONV_MAY_BE_MISSING void hconv_cuda_close(const hconv_context *ctx, hconv_device *device);
+/* Is the device new enough? Otherwise why not. */
+HCONV_MAY_BE_MISSING int hconv_cuda_can_run(const hconv_device *device, const hconv_kernel *kernel, char *why, size_t why_bytes);
+HCONV_MAY_BE_MISSING hconv_status hconv_cuda_load(hconv_plan *plan, char *why, size_t why_bytes);
+HCONV_MAY_BE_MISSING void hconv_cuda_unload(const hconv_plan *plan);
+HCONV_MAY_BE_MISSING size_t hconv_cuda_workspace(const hconv_plan *plan);
+HCONV_MAY_BE_MISSING hconv_status hconv_cuda_run(const hconv_plan *plan, const hconv_run_args *args);
 
 void *hconv_context_alloc(const hconv_context *ctx, size_t bytes);
 void hconv_context_free(const hconv_context *ctx, void *ptr);

@@ -1,7 +1,8 @@
 /* plan.c - choose a kernel for a problem and bind its sizes.
  * SPDX-License-Identifier: MIT
  * Choice among the rows whose problem matches and whose CPU features are there: highest level, then fewest open sizes, then
- * table order. */
+ * table order. A CUDA row takes pointers to other memory, so it is chosen only where the context asks for CUDA or no other
+ * row is left. */
 #include "internal.h"
 #include "pack.h"
 
@@ -92,6 +93,7 @@ typedef struct choice {
     const hconv_kernel *other; /* matches, but does not run here; or the nearest by problem string */
     int other_distance;
     const char *other_reason;
+    int device_failed;         /* it was its GPU that failed */
 } choice;
 
 /* Length of what two problem strings share at the start: a cheap measure of nearness. */
@@ -99,6 +101,20 @@ static int shared(const char *a, const char *b) {
     int i = 0;
     while (a[i] && a[i] == b[i]) ++i;
     return i;
+}
+
+static int device_fits(const hconv_context *ctx, const hconv_kernel *k, char *why, size_t why_bytes) {
+    if (ctx->device) return hconv_cuda_can_run(ctx->device, k, why, why_bytes);
+    hconv_sentence(why, why_bytes, "%s", ctx->device_why);
+    return 0;
+}
+
+/* Is the row k better than best, where there is one? */
+static int better(const hconv_context *ctx, const hconv_kernel *k, int open, const hconv_kernel *best, int best_open) {
+    int on_device = (k->cpu_features & HCONV_DEVICE_CUDA) != 0;
+    if (!best) return 1;
+    if (on_device != ((best->cpu_features & HCONV_DEVICE_CUDA) != 0)) return on_device == (ctx->options.cuda_context != NULL);
+    return k->level > best->level || (k->level == best->level && open < best_open);
 }
 
 static void consider(choice *c, const hconv_context *ctx, const hconv_kernel *k, const hconv_problem *p, const char *text,
@@ -114,12 +130,11 @@ static void consider(choice *c, const hconv_context *ctx, const hconv_kernel *k,
     if (ctx->isa[0] && strcmp(ctx->isa, k->isa) != 0) {
         c->other = k, c->other_reason = reason;
         hconv_sentence(reason, reason_bytes, "the context was created for isa '%s' only", ctx->isa);
-    } else if (k->cpu_features & HCONV_DEVICE_CUDA) {
-        c->other = k;
-        if (!hconv_cuda_usable(reason, reason_bytes)) c->other_reason = reason;
-    } else if ((k->cpu_features & ctx->cpu_features) != k->cpu_features) {
+    } else if (k->cpu_features & HCONV_DEVICE_CUDA && !device_fits(ctx, k, reason, reason_bytes)) {
+        c->other = k, c->other_reason = reason, c->device_failed = ctx->device_status == HCONV_DEVICE_ERROR;
+    } else if (k->cpu_features & ~(ctx->cpu_features | HCONV_DEVICE_CUDA)) {
         if (!c->other_reason || k->level < c->other->level) c->other = k, c->other_reason = "this CPU lacks it";
-    } else if (!c->kernel || k->level > c->kernel->level || (k->level == c->kernel->level && open < c->open)) {
+    } else if (better(ctx, k, open, c->kernel, c->open)) {
         c->kernel = k, c->open = open;
     }
 }
@@ -134,7 +149,7 @@ static hconv_status refuse(const choice *c, const char *text, char *why, size_t 
     else
         hconv_sentence(why, why_bytes, "no kernel for %s: %d kernels linked, nearest: %s; emit one with: hconv emit %s", text,
                        c->rows, nearest, text);
-    return HCONV_UNSUPPORTED;
+    return c->device_failed ? HCONV_DEVICE_ERROR : HCONV_UNSUPPORTED;
 }
 
 static int find_tensor(const hconv_tensor *tensors, int count, int role, const char *name) {
@@ -294,13 +309,16 @@ hconv_status hconv_plan_create(const hconv_context *ctx, const hconv_problem *gi
     memcpy(plan->text, text, sizeof text);
     status = bind(plan, why, why_bytes);
     if (!status) status = check_least_sizes(plan, why, why_bytes);
+    if (!status && c.kernel->cpu_features & HCONV_DEVICE_CUDA) status = hconv_cuda_load(plan, why, why_bytes);
     if (status) hconv_plan_destroy(plan);
     else *out = plan;
     return status;
 }
 
 void hconv_plan_destroy(hconv_plan *plan) {
-    if (plan) hconv_context_free(plan->context, plan);
+    if (!plan) return;
+    if (plan->loaded) hconv_cuda_unload(plan);
+    hconv_context_free(plan->context, plan);
 }
 
 static double activation_bytes(const hconv_plan *plan) {
@@ -324,7 +342,7 @@ hconv_status hconv_plan_describe(const hconv_plan *plan, hconv_plan_info *out) {
     info.problem = plan->kernel->problem;
     info.target = plan->kernel->target;
     info.schedule = plan->kernel->schedule;
-    info.workspace_bytes = plan->root_bytes + (size_t)plan->context->options.num_threads * plan->slot_bytes;
+    info.workspace_bytes = hconv_workspace_bytes(plan);
     info.packed_bytes = plan->packed_bytes;
     info.flops = 2 * hconv_variant_of(&plan->problem)->family->multiply_adds(&plan->problem);
     info.bytes_moved = activation_bytes(plan);

@@ -24,16 +24,19 @@ static hconv_status refuse(const hconv_plan *plan, const char *sentence) {
     return HCONV_INVALID_ARGUMENT;
 }
 
+static int on_device(const hconv_plan *plan) { return (plan->kernel->cpu_features & HCONV_DEVICE_CUDA) != 0; }
+
 static hconv_status check_tensors(const hconv_plan *plan, const hconv_run_args *args) {
+    const size_t align = on_device(plan) ? HCONV_DEVICE_TENSOR_ALIGN : sizeof(float);
     const hconv_tensor *inputs = plan->tensors;
     const hconv_tensor *outputs = plan->tensors + plan->tensor_count - plan->output_count;
     for (int i = 0; i < args->input_count; ++i)
-        if (!args->inputs[i] || (uintptr_t)args->inputs[i] % sizeof(float))
-            return refuse(plan, "hconv_run: an input is NULL or not 4-byte aligned");
+        if (!args->inputs[i] || (uintptr_t)args->inputs[i] % align)
+            return refuse(plan, "hconv_run: an input is NULL or not 4-byte aligned (CUDA: 16)");
     for (int o = 0; o < args->output_count; ++o) {
         size_t bytes = tensor_bytes(&outputs[o]);
-        if (!args->outputs[o] || (uintptr_t)args->outputs[o] % sizeof(float))
-            return refuse(plan, "hconv_run: an output is NULL or not 4-byte aligned");
+        if (!args->outputs[o] || (uintptr_t)args->outputs[o] % align)
+            return refuse(plan, "hconv_run: an output is NULL or not 4-byte aligned (CUDA: 16)");
         for (int i = 0; i < args->input_count; ++i)
             if (overlap(args->outputs[o], bytes, args->inputs[i], tensor_bytes(&inputs[i])))
                 return refuse(plan, "hconv_run: an output overlaps an input");
@@ -48,21 +51,23 @@ static const hconv_struct args_struct = {"hconv_run_args", offsetof(hconv_run_ar
 
 static hconv_status check_args(const hconv_plan *plan, const hconv_run_args *args, size_t workspace_bytes) {
     const hconv_blob_header *header;
+    const size_t align = on_device(plan) ? HCONV_DEVICE_ALIGN : HCONV_ALIGN;
     if (args->input_count != plan->input_count || args->output_count != plan->output_count || !args->inputs ||
         !args->outputs)
         return refuse(plan, "hconv_run: the numbers of inputs and outputs must be the plan's");
-    if (!args->packed || (uintptr_t)args->packed % HCONV_ALIGN)
-        return refuse(plan, "hconv_run: packed is NULL or not 64-byte aligned");
+    if (!args->packed || (uintptr_t)args->packed % align)
+        return refuse(plan, "hconv_run: packed is NULL or not 64-byte aligned (CUDA: 256)");
     header = (const hconv_blob_header *)args->packed;
-    if (header->magic != HCONV_BLOB_MAGIC || header->hash != plan->kernel->hash || header->bytes != plan->packed_bytes)
+    if (on_device(plan)) header = NULL; /* out of reach */
+    if (header && (header->magic != HCONV_BLOB_MAGIC || header->hash != plan->kernel->hash || header->bytes != plan->packed_bytes))
         return refuse(plan, "hconv_run: packed was not made by hconv_pack for this plan's kernel");
-    if (args->workspace && (args->workspace_bytes < workspace_bytes || (uintptr_t)args->workspace % HCONV_ALIGN))
-        return refuse(plan, "hconv_run: the workspace is smaller than workspace_bytes or not 64-byte aligned");
+    if (args->workspace && (args->workspace_bytes < workspace_bytes || (uintptr_t)args->workspace % align))
+        return refuse(plan, "hconv_run: the workspace is smaller than workspace_bytes or not 64-byte aligned (CUDA: 256)");
     return check_tensors(plan, args);
 }
 
 /* Which of the call's pointers an argument is. */
-static void *host_of(const hconv_plan *plan, const hconv_run_args *args, int a) {
+static void *pointer_of(const hconv_plan *plan, const hconv_run_args *args, int a) {
     const hconv_bound_argument *b = &plan->arguments[a];
     switch (plan->kernel->arguments[a].role) {
     case HCONV_INPUT: return (void *)(uintptr_t)args->inputs[b->tensor];
@@ -71,13 +76,14 @@ static void *host_of(const hconv_plan *plan, const hconv_run_args *args, int a) 
     }
 }
 
-static int call_kernel(const hconv_plan *plan, const hconv_run_args *args, hconv_worker *root) {
+int hconv_call_kernel(const hconv_plan *plan, const hconv_run_args *args, hconv_worker *root) {
     hconv_buffer buffers[HCONV_MAX_TENSORS];
     void *pointers[HCONV_MAX_TENSORS + 1];
     memset(buffers, 0, (size_t)plan->kernel->argument_count * sizeof *buffers);
     pointers[0] = &root;
     for (int a = 0; a < plan->kernel->argument_count; ++a) {
-        buffers[a].host = (uint8_t *)host_of(plan, args, a);
+        if (!on_device(plan)) buffers[a].host = (uint8_t *)pointer_of(plan, args, a);
+        else buffers[a].device = args ? (uint64_t)(uintptr_t)pointer_of(plan, args, a) : HCONV_DEVICE_ALIGN;
         buffers[a].type.code = 2; /* float */
         buffers[a].type.bits = 32;
         buffers[a].type.lanes = 1;
@@ -86,6 +92,11 @@ static int call_kernel(const hconv_plan *plan, const hconv_run_args *args, hconv
         pointers[a + 1] = &buffers[a];
     }
     return plan->kernel->call(pointers);
+}
+
+size_t hconv_workspace_bytes(const hconv_plan *plan) {
+    if (on_device(plan)) return hconv_cuda_workspace(plan);
+    return plan->root_bytes + (size_t)plan->context->options.num_threads * plan->slot_bytes;
 }
 
 hconv_status hconv_run(const hconv_plan *plan, const hconv_run_args *given) {
@@ -99,9 +110,10 @@ hconv_status hconv_run(const hconv_plan *plan, const hconv_run_args *given) {
     if (!plan || !given) return HCONV_INVALID_ARGUMENT;
     ctx = plan->context;
     if (hconv_struct_read(&args_struct, given, args, why, sizeof why)) return refuse(plan, why);
-    workspace_bytes = plan->root_bytes + (size_t)ctx->options.num_threads * plan->slot_bytes;
+    workspace_bytes = hconv_workspace_bytes(plan);
     status = check_args(plan, args, workspace_bytes);
     if (status) return status;
+    if (on_device(plan)) return hconv_cuda_run(plan, args);
     workspace = (char *)args->workspace;
     if (!workspace) workspace = (char *)hconv_context_alloc(ctx, workspace_bytes);
     if (!workspace) return HCONV_OUT_OF_MEMORY;
@@ -109,8 +121,9 @@ hconv_status hconv_run(const hconv_plan *plan, const hconv_run_args *given) {
     run.slots = workspace + plan->root_bytes;
     run.worker_count = ctx->options.num_threads;
     run.error = HCONV_OK;
+    run.device = NULL;
     hconv_worker_init((hconv_worker *)(void *)workspace, &run, workspace + HCONV_ALIGN, plan->root_bytes - HCONV_ALIGN);
-    failed = call_kernel(plan, args, (hconv_worker *)(void *)workspace);
+    failed = hconv_call_kernel(plan, args, (hconv_worker *)(void *)workspace);
     if (!args->workspace) hconv_context_free(ctx, workspace);
     if (run.error) return (hconv_status)run.error;
     return failed ? HCONV_INTERNAL : HCONV_OK;

@@ -601,8 +601,7 @@ static void run_all(const hconv_trial *t, shared *s) {
     hconv_status status;
     snprintf(s->doing, sizeof s->doing, "making a plan");
     if (t->kernel->cpu_features & HCONV_DEVICE_CUDA) {
-        r->outcome = HCONV_SKIPPED;
-        hconv_sentence(r->sentence, sizeof r->sentence, "trials make no device memory: not run on the GPU");
+        hconv_trial_on_device(t, r, s->doing, s->output);
         return;
     }
     status = service_open(&v, t, &options, r->sentence, sizeof r->sentence);

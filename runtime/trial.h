@@ -1,6 +1,7 @@
 /* trial.h - one kernel tried on one problem: every tensor flush against guard pages, outputs and workspace poisoned,
  * everything compared with a first plain run.
  * SPDX-License-Identifier: MIT
+ * CUDA kernels: the same with memory of the device, see trial_cuda.c.
  * The trial runs in a process of its own: a crash or an endless loop is a failed trial with a sentence. */
 #ifndef HCONV_TRIAL_H
 #define HCONV_TRIAL_H
@@ -48,6 +49,8 @@ typedef struct hconv_trial_result {
 /* NULL where there is no memory. */
 hconv_trial_result *hconv_trial_run(const hconv_trial *t);
 void hconv_trial_free(hconv_trial_result *r);
+/* trial_cuda.c: the part of a trial that differs for CUDA kernels. doing: what is going on, for a sentence about a crash. */
+void hconv_trial_on_device(const hconv_trial *t, hconv_trial_result *r, char doing[128], float *output);
 
 #ifdef __cplusplus
 }

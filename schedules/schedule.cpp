@@ -40,7 +40,7 @@ void ScheduleBase::set_knobs(const std::string &list) {
 }
 
 std::string schedule_folder(const Halide::Target &t) {
-    if (t.has_feature(Halide::Target::CUDA)) return "cuda";
+    if (t.has_feature(Halide::Target::CUDA) || t.has_feature(Halide::Target::OpenCL)) return "cuda";
     return t.arch == Halide::Target::X86 ? "x86" : t.arch == Halide::Target::ARM ? "arm" : "other";
 }
 

@@ -24,7 +24,7 @@ shared_object() {
     { printf '{ global:\n'; sed -n 's/^\(hconv_[a-z_]*\)$/    \1;/p' tests/api/symbols.txt; printf 'local: *; };\n'; } >"$work/exports"
     local sources=()
     while IFS= read -r source; do
-        case ${source##*/} in exec.c | asserts.c | trial.c | fill.c) continue ;; esac # of the run program
+        case ${source##*/} in exec.c | asserts.c | trial.c | trial_cuda.c | fill.c) continue ;; esac # of the run program
         sources+=("$source")
     done < <(find "$folder" -name '*.c' | sort)
     "$cc" -std=c99 -g -O0 -fPIC -shared -I"$folder" -I"$folder/include" -Wl,--version-script="$work/exports" \

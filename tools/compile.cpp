@@ -7,6 +7,7 @@
 #include "tools/workspace.h"
 
 #include <Halide.h>
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <sstream>
@@ -67,9 +68,11 @@ Lowered lower(Built &b) {
 }
 
 std::string module_text(const Halide::Module &m) {
-    std::ostringstream text;
-    text << m;
-    return text.str();
+    std::ostringstream out;
+    out << m;
+    std::string text = out.str();
+    text.erase(std::remove(text.begin(), text.end(), '\0'), text.end());  // behind the PTX
+    return text;
 }
 
 const std::string &tool_identity() {

@@ -23,7 +23,7 @@ const char *const cc_flags[] = {"-std=c99", "-O2", "-fPIC", "-fno-math-errno", "
 
 // Files of runtime/ that only the run program needs.
 bool only_for_programs(const std::string &path) {
-    static const std::set<std::string> names{"exec.c", "trial.c", "trial.h", "fill.c", "fill.h", "asserts.c"};
+    static const std::set<std::string> names{"exec.c", "trial.c", "trial_cuda.c", "trial.h", "fill.c", "fill.h", "asserts.c"};
     return names.count(path) != 0;
 }
 
@@ -90,6 +90,7 @@ void rename_symbols(const KernelRecord &k, const std::string &symbol, bool asser
     for (std::string name : global_symbols(k.object, "--undefined-only")) {
         if (!underscore.empty() && name[0] == '_') name.erase(0, 1);
         if (asserts && name.compare(0, 13, "halide_error_") == 0) rename(name, "hconv1_assert_failed");
+        else if (name.compare(0, 14, "halide_opencl_") == 0) rename(name, "hconv1_cuda_" + name.substr(14));
         else if (name.compare(0, 7, "halide_") == 0) rename(name, "hconv1_" + name.substr(7));
         else if (!plain.count(name) && !(osx && of_macos.count(name)) && !sanitizer_calls(k.target, name))
             throw std::runtime_error("the kernel of " + k.problem + " for " + k.target.text + " calls " + name +
@@ -288,7 +289,7 @@ static void link_program(const EmitOptions &o, const std::string &cc, const fs::
     for (const std::string &object : runtime_objects(cc, o.compile.cache.empty() ? default_cache() : o.compile.cache, true))
         command.push_back(object);
     if (statically) command.push_back("-static");
-    command.insert(command.end(), {(folder / "libexec.a").string(), "-lm", "-lpthread"});
+    command.insert(command.end(), {(folder / "libexec.a").string(), "-lm", "-lpthread", "-ldl"});
     must(command, "linking the run program");
 }
 
@@ -315,10 +316,11 @@ PackedProgram pack_program(const EmitOptions &o, const fs::path &directory) {
     packed.compile = "${CC:-cc}";
     for (const char *flag : cc_flags) packed.compile += std::string(" ") + flag;
     packed.compile += " -Ilibrary library/*.c library/hconv/src/*.c library/hconv/src/variants/*.c library/libexec_kernels.a "
-                      "-lm -lpthread -o program";
+                      "-lm -lpthread -ldl -o program";
     if (cc.empty()) return packed;
+    const bool device = packed.library.kernels.front().target.features & HCONV_DEVICE_CUDA;  // a driver is found at run time
     try {
-        link_program(o, cc, folder, directory / "program", true);
+        link_program(o, cc, folder, directory / "program", !device);
     } catch (const std::runtime_error &) {  // a C library without a static form
         link_program(o, cc, folder, directory / "program", false);
     }

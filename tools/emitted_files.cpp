@@ -151,7 +151,7 @@ std::string cmake_source(const std::string &name) {
            "set_target_properties(" + name + " PROPERTIES C_STANDARD 99 POSITION_INDEPENDENT_CODE ON)\n"
            "target_include_directories(" + name + " PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})\n"
            "find_package(Threads REQUIRED)\n"
-           "target_link_libraries(" + name + " PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/lib" + name + "_kernels.a Threads::Threads m)\n";
+           "target_link_libraries(" + name + " PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/lib" + name + "_kernels.a Threads::Threads m ${CMAKE_DL_LIBS})\n";
 }
 
 std::string manifest(const EmitOptions &o, const EmitResult &result) {

@@ -4,26 +4,9 @@
 #include "application.h"
 #include "runtime/internal.h"
 
-#include "runtime/internal.h"
-
 #include <gtest/gtest.h>
 
 #include <functional>
-
-extern "C" {
-int hconv1_cuda_initialize_kernels(void *, void **, const char *, int);
-void hconv1_cuda_finalize_kernels(void *, void *);
-int hconv1_cuda_run(void *, void *, const char *, int, int, int, int, int, int, int, size_t *, void **, int8_t *);
-const void *hconv1_cuda_device_interface(void);
-int hconv1_copy_to_device(void *, hconv_buffer *, const void *);
-int hconv1_copy_to_host(void *, hconv_buffer *);
-int hconv1_device_malloc(void *, hconv_buffer *, const void *);
-int hconv1_device_free(void *, hconv_buffer *);
-void hconv1_device_free_as_destructor(void *, void *);
-int hconv1_device_and_host_malloc(void *, hconv_buffer *, const void *);
-int hconv1_device_and_host_free(void *, hconv_buffer *);
-void hconv1_device_and_host_free_as_destructor(void *, void *);
-}
 
 namespace {
 
@@ -370,33 +353,6 @@ TEST(Failures, OfAKernelAreReported) {
             EXPECT_EQ(services.live, live) << text << " leaves memory behind";
         }
     }
-}
-
-// What CUDA kernels call is there, so that they link, and fails the run.
-TEST(Failures, NothingIsLaunchedOnAGpu) {
-    char memory[64];
-    hconv_run_record run{};
-    hconv_worker worker;
-    hconv_buffer buffer{};
-    hconv_worker_init(&worker, &run, memory, sizeof memory);
-    const std::function<int()> calls[] = {
-        [&] { return hconv1_cuda_initialize_kernels(&worker, nullptr, "", 0); },
-        [&] { return hconv1_cuda_run(&worker, nullptr, "", 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, nullptr); },
-        [&] { return hconv1_copy_to_device(&worker, &buffer, nullptr); },
-        [&] { return hconv1_copy_to_host(&worker, &buffer); },
-        [&] { return hconv1_device_malloc(&worker, &buffer, nullptr); },
-        [&] { return hconv1_device_and_host_malloc(&worker, &buffer, nullptr); },
-    };
-    for (const auto &call : calls) {
-        run.error = HCONV_OK;
-        EXPECT_NE(call(), 0);
-        EXPECT_EQ(run.error, HCONV_DEVICE_ERROR);
-    }
-    EXPECT_EQ(hconv1_cuda_device_interface(), nullptr);
-    EXPECT_EQ(hconv1_device_free(&worker, &buffer) | hconv1_device_and_host_free(&worker, &buffer), 0);
-    hconv1_cuda_finalize_kernels(&worker, nullptr);
-    hconv1_device_free_as_destructor(&worker, &buffer);
-    hconv1_device_and_host_free_as_destructor(&worker, &buffer);
 }
 
 TEST(Choice, HighestLevelThenFewestOpenSizesThenOrder) {

@@ -8,7 +8,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # runtime/exec.c's helpers: of test programs, not of applications.
-PROGRAM_PARTS = {"trial.c.o", "fill.c.o"}
+PROGRAM_PARTS = {"trial.c.o", "trial_cuda.c.o", "fill.c.o"}
 FORBIDDEN = {"abort", "exit", "_exit", "printf", "puts", "putchar", "fprintf", "fputs", "fwrite", "perror", "getenv",
              "stdout", "stderr", "__assert_fail", "__printf_chk", "__fprintf_chk", "signal", "sigaction", "fork"}
 
