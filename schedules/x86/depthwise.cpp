@@ -1,6 +1,6 @@
-// depthwise.cpp - one input channel an output, or one output a group of inputs, lanes = output channels: xs pixels of
-// one vector of channels stay in registers while the window passes; the pixels' windows overlap, so a row's loads are
-// shared.
+// depthwise.cpp - one input channel an output, or one output a group of inputs, lanes = output channels: xs x ys pixels of
+// one vector of channels stay in registers while the window passes; the pixels' windows overlap, so loads are shared.
+// Where the map ends, loads are masked: loops over blocks are parted there, and the inner part has no tests.
 // SPDX-License-Identifier: MIT
 #include "generators/conv2d.h"
 
@@ -13,7 +13,9 @@ using namespace Halide;
 
 struct Depthwise : Schedule<Conv2dStages> {
     Knob xs{this, "xs", 8, {1, 2, 4, 6, 7, 8, 10, 12, 14}};  // output pixels in the block
+    Knob ys{this, "ys", 1, {1, 2, 3, 4, 7}};                 // output rows in the block
     Knob rows{this, "rows", 8, {1, 2, 4, 8, 16}};            // output rows a task
+    Knob vecs{this, "vecs", 0, {0, 1, 2, 3, 4, 6, 8}};       // vectors of channels a task, 0 = all
     // 1: each vector of channels goes through a task's rows alone, copied with zeros
     Knob staged{this, "staged", 0, {0, 1}};
 
@@ -26,45 +28,62 @@ private:
     void unroll_window(Conv2dStages &, const Problem &) const;
 };
 
+// Blocks of one row, or of two rows half as wide, which share what they load. A small map is one task of rows, and its tasks
+// are vectors of channels.
 void Depthwise::defaults(const Problem &p, const Machine &m) {
-    staged = p.kh * p.kw > 36;
+    const int width = x86::size_or(p.ow(), x86::open_width), height = x86::size_or(p.oh(), 64);
+    const int lanes = x86::whole_lanes(p.co, m), all = x86::ceil_div(p.co, lanes);
+    staged = p.kh * p.kw > (p.open() ? 36 : 49);
     // SSE multiplies into a register of its own, and loads what it adds.
-    xs = x86::even_parts(x86::size_or(p.ow(), x86::open_width), m.lanes == 4 ? 4 : staged && m.lanes == 16 ? 14 : 8);
-    rows = x86::rows_of(p, m, staged ? x86::whole_lanes(p.co, m) : p.ci);
+    int most = m.lanes == 4 ? 4 : m.lanes == 8 && p.kw > 5 ? 7 : 8;
+    if (m.lanes == 16 && p.stride_w == 1 && (staged || !p.open())) most = 14;
+    if (most == 14 && !staged && width > 14 && p.stride_h == 1 && height % 2 == 0) most = 7, ys = 2;
+    xs = x86::even_parts(width, most);
+    rows = staged ? x86::rows_of(p, m, lanes) : ys * x86::even_parts(height / ys, 14 / ys);
+    // Vectors that overlap stay in one task: no two tasks write one element.
+    if (staged || p.open() || height > 14 || p.co % lanes) return;
+    for (vecs = std::max(1, p.kh * p.kw > 9 ? all / 2 : std::min(4, all / 2)); all % vecs;) vecs = vecs - 1;
 }
 
 bool Depthwise::feasible(const Problem &p, const Machine &m) const {
     return p.groups > 1 && (p.groups == p.ci || p.groups == p.co) && !p.nchw() && rows >= 1 && xs >= 1 &&
-           xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({1, xs}, m);
+           ys >= 1 && rows % ys == 0 && (ys == 1 || (p.oh() != HCONV_OPEN && p.oh() % ys == 0)) && vecs >= 0 &&
+           (vecs == 0 || p.co % (x86::whole_lanes(p.co, m) * vecs) == 0) &&
+           xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({1, xs * ys}, m);
 }
 
 // The taps of a row share loads. A whole window is unrolled while its code stays small.
 void Depthwise::unroll_window(Conv2dStages &s, const Problem &p) const {
-    int row = p.kw * xs, window = row * p.kh;
+    int row = p.kw * xs * ys, window = row * p.kh;
     if (row <= 128) s.acc.update().unroll(s.r.y);
-    if (!staged && window <= 256) s.acc.update().unroll(s.r.z);
+    if (!staged && window <= 700) s.acc.update().unroll(s.r.z);
     if (p.ci / p.groups <= 4) s.acc.update().unroll(s.r.x);
 }
 
 void Depthwise::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
-    const int lanes = x86::whole_lanes(p.co, m);
-    Var cb("cb"), cl("cl"), xo("xo"), xi("xi"), task("task"), yi("yi");
+    const int lanes = x86::whole_lanes(p.co, m), all = x86::ceil_div(p.co, lanes), vectors = vecs ? int(vecs) : all;
+    Var cg("cg"), cb("cb"), cl("cl"), xo("xo"), xi("xi"), task("task"), yi("yi"), yu("yu");
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
     s.out.split(s.co, cb, cl, lanes, p.co % lanes ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
-    x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
+    s.out.split(cb, cg, cb, vectors, TailStrategy::RoundUp);
+    Stage(s.out).split(s.y, yi, yu, int(ys), TailStrategy::RoundUp);
+    x86::split_rows(s.out, yi, task, yi, rows / ys, p.oh() / ys);
     const Expr ow = s.out.output_buffer().dim(1).extent();
     x86::specialize_widths(
         s.out, ow, p.ow(), x86::widths_below(xs),
         [&](Stage st, int width, TailStrategy tail) {
             st.split(s.x, xo, xi, width, tail);
-            if (staged) st.reorder({cl, xi, xo, yi, cb, task, s.n});
-            else st.reorder({cl, xi, cb, xo, yi, task, s.n});
-            st.vectorize(cl).unroll(xi);
+            if (staged) st.reorder({cl, xi, yu, xo, yi, cb, cg, task, s.n});
+            else st.reorder({cl, xi, yu, cb, xo, yi, cg, task, s.n});
+            st.vectorize(cl).unroll(xi).unroll(yu);
+            st.fuse(cg, task, task);
             x86::parallel_tasks(st, task, s.n, p.n);
+            st.never_partition({task});
         },
         false);
     x86::accumulate_in_registers(s.acc, s.out, staged ? xo : cb, s.co, s.x, s.r, lanes, 1);
+    s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y);
     unroll_window(s, p);
     const int copies = p.groups == p.ci ? p.co / p.ci : 1;
     if (copies > 1) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m, copies);
