@@ -172,7 +172,7 @@ def measure(options, shared, rivals, threads, rows, take):
                                       stdout=messages, stderr=messages, env=environment(options, threads))
             worker.stdin.write(json.dumps(task))
             worker.stdin.close()
-            done, why = follow(worker, results, take)
+            done, why = follow(worker, results, take, ROW_SECONDS * (1 if options.rounds else 4))
         waiting, first = waiting[done:], False
         if waiting:
             tail = Path(messages.name).read_text().strip().splitlines()[-1:]
@@ -180,7 +180,7 @@ def measure(options, shared, rivals, threads, rows, take):
             waiting = waiting[1:]
 
 
-def follow(worker, results, take):
+def follow(worker, results, take, limit):
     """Hands on each line as it comes; returns how many rows are done, and how the process ended."""
     done, since, seen = 0, time.time(), 0
     with open(results) as lines:
@@ -194,10 +194,10 @@ def follow(worker, results, take):
                 take(said)
             elif ended:
                 return done, f"the measuring process ended with status {worker.returncode}:"
-            elif time.time() - since > ROW_SECONDS:
+            elif time.time() - since > limit:
                 worker.kill()
                 worker.wait()
-                return done, f"the row took more than {ROW_SECONDS} s"
+                return done, f"the row took more than {limit} s"
             else:
                 time.sleep(0.2)
 

@@ -26,6 +26,7 @@ BATCH_SECONDS = 0.01
 LIMIT_SECONDS = 0.002  # for each of the machine's limits, every round
 QUIET_SECONDS = 0.02  # until the helpers of the contestant before have stopped looking for work
 SETUP_SECONDS = 150
+PREPARE_SECONDS = 900
 
 
 def threads_now():
@@ -150,7 +151,7 @@ class Row:
             self.team.start()
             make = lambda: contestants.RIVALS[name](self.module(torch.float32),
                                                     [torch.from_numpy(v) for v in self.inputs.values()])
-            rival = with_limit(SETUP_SECONDS, make)
+            rival = with_limit(SETUP_SECONDS if self.task["rounds"] else PREPARE_SECONDS, make)
             self.enter(name, rival, not name.startswith(("openvino", "onnx", "onednn")))
         except (Exception, Late) as e:  # whatever a rival throws is its own entry in the table
             self.absent[name] = f"{type(e).__name__}: {e}".splitlines()[0][:300]
