@@ -18,21 +18,16 @@ import textwrap
 from pathlib import Path
 
 import rivals
+from figures import core
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_NETWORKS = ("composed", "headline", "cover")
-TAIL = re.compile(r"_(bn|res|relu6?|silu|tanh)(?=_|$)")
 DENSE_FAST, OTHER_FAST = re.compile(r"conv2d_ci(\d{2,})_h\d+_co\d+_k3_p1_"), re.compile(r"dilated_.*_k3_d|transposed_.*_k4_s2")
 BATCH_OF = ("conv2d", "pointwise", "depthwise", "grouped", "depthwise_separable", "transposed", "wtconv", "condconv", "dynamicconv", "odconv")
 AT_LEAST = {"resnet50": 7, "mobilenet_v2": 3, "efficientnet_b0_depthwise": 3, "resnext50_grouped": 2, "octresnet50_25": 2,
             "octresnet50_50": 2, "vgg16": 2, "wtconvnext_t": 2, "convnext_t_depthwise": 2}  # of the others one
 PREPADDED = "conv2d_ci64_h58_co64_k3_bn_relu"  # beside conv2d_ci64_h56_co64_k3_p1_bn_relu
 BATCH = 8
-
-
-def core(problem):
-    """The layer without what follows its sum."""
-    return TAIL.sub("", problem)
 
 
 def numbers(hconv, problem):

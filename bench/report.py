@@ -1,82 +1,20 @@
 #!/usr/bin/env python3
-"""The table of a rivals' bench from its JSON: bench/report.py out/rivals.json [--short] [--into docs/bench.md].
+"""The tables of a rivals' bench from its JSON: bench/report.py out/rivals.json [--short] [--into docs/bench.md] [--plot docs/speed.svg].
 
 SPDX-License-Identifier: MIT
-ratio = best rival's time / ours; from a rival's time the cost of calling it at all (a convolution of one number) is taken
-off, from ours nothing is. --into replaces what stands between the two marks in a file. --short: one line a layer.
+bench/figures.py says what a ratio is, bench/classes.py what is asked of which layers. Several JSON files make one report.
+--into replaces what stands between the two marks in a file. --short: the classes and one line a layer. --plot: the classes as a
+picture.
 """
 import argparse
 import json
-import math
 import statistics
+from pathlib import Path
+
+import classes
+from figures import best, dense_ratio, geomean, nchw_ratio, number, ratio, right, settings
 
 BEGIN, END = "<!-- rivals: begin (made by bench/report.py) -->", "<!-- rivals: end -->"
-
-
-def net(result, row, name):
-    """Microseconds of a rival without the cost of the call."""
-    overhead = result["overhead_us"].get(f"{row['threads']}/{row['isa']}", {}).get(name, 0)
-    return max(row["timings"][name]["median_us"] - overhead, 0.5 * row["timings"][name]["min_us"])
-
-
-def tolerance(row):
-    """Of max|y|; `fast` allows other roundings."""
-    return 1e-4 if "fast" in row["problem"].split("_") else 1e-5
-
-
-def right(row, name):
-    return name in row["timings"] and row["timings"][name]["error"] <= tolerance(row)
-
-
-def rivals_of(row):
-    return [name for name in row.get("timings", {}) if not name.startswith("hconv") and right(row, name)]
-
-
-def best(result, row):
-    """(name, microseconds) of the fastest right rival, or None."""
-    return min(((name, net(result, row, name)) for name in rivals_of(row)), key=lambda pair: pair[1], default=None)
-
-
-def ratio(result, row):
-    rival = best(result, row)
-    if rival is None or not right(row, "hconv"):
-        return None
-    return rival[1] / row["timings"]["hconv"]["median_us"]
-
-
-def nchw_ratio(result, row):
-    """Drop-in use: PyTorch eager on contiguous tensors over ours in n c h w."""
-    if "eager" not in rivals_of(row) or not right(row, "hconv-nchw"):
-        return None
-    return net(result, row, "eager") / row["timings"]["hconv-nchw"]["median_us"]
-
-
-def dense_of(row):
-    """The convolution that an octave layer replaces."""
-    if not row["problem"].startswith("octave_"):
-        return None
-    kept = [i for i in row["problem"].split("_")[1:] if not i.startswith(("cil", "col")) and i not in ("fb", "dli")]
-    return "_".join(["conv2d"] + kept)
-
-
-def dense_ratio(result, row):
-    for other in result["rows"]:
-        if other["problem"] == dense_of(row) and (other["threads"], other["isa"]) == (row["threads"], row["isa"]):
-            rival = best(result, other)
-            return rival and rival[1] / row["timings"]["hconv"]["median_us"]
-    return None
-
-
-def geomean(values):
-    return math.exp(sum(map(math.log, values)) / len(values)) if values else float("nan")
-
-
-def number(value, digits=3):
-    return "-" if value is None else f"{value:.{digits}g}" if value < 1000 else f"{value:.0f}"
-
-
-def settings(result):
-    return sorted({(row["isa"], row["threads"]) for row in result["rows"]})
 
 
 def summary(result, rows):
@@ -88,17 +26,35 @@ def summary(result, rows):
             f"{sum(r < 0.8 for r in ratios)} below 0.8")
 
 
+def limited(row):
+    """Share of what the machine allows, and which limit that is."""
+    found = classes.limit_us(row)
+    return f"{classes.share(row):.0%} {found[1]}" if found else "-"
+
+
+def limits_text(result):
+    """The limits as measured with the rows: medians over all of a setting."""
+    said = []
+    for isa, threads in settings(result):
+        rows = [r["limits"] for r in result["rows"] if (r["isa"], r["threads"]) == (isa, threads) and r.get("limits")]
+        if rows:
+            of = lambda name: statistics.median(r[name] for r in rows)
+            said.append(f"{'this CPU' if isa == 'best' else isa}, {threads} thread{'s' * (threads > 1)}: {of('gflops'):.0f} GFLOP/s, "
+                        f"L2 {of('l2_gbytes'):.0f} GB/s, beyond it {of('memory_gbytes'):.0f} GB/s")
+    return "Limits, measured in the same rounds (medians): " + "; ".join(said) + "." if said else ""
+
+
 def table(result, isa, threads):
     rows = [row for row in result["rows"] if (row["isa"], row["threads"]) == (isa, threads)]
     names = [n for n in result["rivals"] if any(n in row.get("timings", {}) for row in rows)]
     lines = [f"{threads} thread{'s' if threads > 1 else ''}, {'this CPU' if isa == 'best' else isa}, milliseconds:", "",
-             "| layer | hconv | nchw | " + " | ".join(names) + " | best rival / hconv | eager / nchw |",
-             "|---" * (len(names) + 5) + "|"]
+             "| layer | hconv | nchw | " + " | ".join(names) + " | best rival / hconv | eager / nchw | share of the limit |",
+             "|---" * (len(names) + 6) + "|"]
     notes = []
     for row in rows:
         label = row.get("label") or row["problem"]
         if "timings" not in row:
-            lines.append(f"| {label} |" + " |" * (len(names) + 4))
+            lines.append(f"| {label} |" + " |" * (len(names) + 5))
             notes.append(f"- {label}: {row['why']}")
             continue
         ms = lambda name: number(row["timings"][name]["median_us"] / 1e3) if name in row["timings"] else "-"
@@ -107,7 +63,7 @@ def table(result, isa, threads):
         over = dense_ratio(result, row)
         lines.append(f"| {label} | {marked('hconv')} | {marked('hconv-nchw')} | " + " | ".join(map(marked, names)) +
                      f" | {number(ratio(result, row))}{f' ({number(over)} over dense)' if over else ''} |"
-                     f" {number(nchw_ratio(result, row))} |")
+                     f" {number(nchw_ratio(result, row))} | {limited(row)} |")
         notes += [f"- {label}: {name}: {why}" for name, why in row["absent"].items()]
     return "\n".join(lines + ["", summary(result, rows) + "."] + ([""] + notes if notes else []))
 
@@ -121,7 +77,9 @@ def text(result):
             f"hconv: n h w c; nchw: n c h w; -cl: channels-last. Bold: the best rival. Taken off a rival's time for the "
             f"call, microseconds: {overhead or 'nothing'}."]
     left_out = [f"Left out: {'; '.join(f'{name}: {why}' for name, why in result['left_out'].items())}."]
-    return "\n\n".join(head + (left_out if result["left_out"] else []) + [table(result, *s) for s in settings(result)])
+    parts = head + (left_out if result["left_out"] else []) + [limits_text(result), "Classes; **<**: less than is asked.",
+                                                               classes.table(result)]
+    return "\n\n".join([p for p in parts if p] + [table(result, *s) for s in settings(result)])
 
 
 def short(result):
@@ -143,17 +101,32 @@ def short(result):
     sums = [f"{t} thread{'s' * (t > 1)}: " + summary(result, [r for r in result["rows"] if (r["isa"], r["threads"]) == (i, t)])
             for i, t in columns]
     return "\n".join([f"{result['cpu']}, {result['date']}, hconv {result['versions']['hconv']}; the best of "
-                      f"{', '.join(result['rivals'])} a row.", ""] + lines + [""] + [s + "." for s in sums])
+                      f"{', '.join(result['rivals'])} a row. **<**: less than we ask of ourselves.", "", classes.table(result), ""] +
+                     lines + [""] + [s + "." for s in sums])
+
+
+def merged(results):
+    """One result of several files'; of equal rows the last counts."""
+    whole = results[0]
+    for more in results[1:]:
+        new = {(r["problem"], r["threads"], r["isa"]) for r in more["rows"]}
+        whole["rows"] = [r for r in whole["rows"] if (r["problem"], r["threads"], r["isa"]) not in new] + more["rows"]
+        whole["overhead_us"].update(more["overhead_us"])
+        whole["left_out"].update(more["left_out"])
+    return whole
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("json")
+    parser.add_argument("json", nargs="+")
+    parser.add_argument("--plot", help="file for the classes as an SVG")
     parser.add_argument("--into", help="file whose marked part is replaced")
     parser.add_argument("--short", action="store_true", help="one line a layer, all numbers of threads beside each other")
     options = parser.parse_args()
-    with open(options.json) as f:
-        made = (short if options.short else text)(json.load(f))
+    result = merged([json.loads(Path(name).read_text()) for name in options.json])
+    made = (short if options.short else text)(result)
+    if options.plot:
+        Path(options.plot).write_text(classes.plot(result))
     if not options.into:
         print(made)
         return

@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+import figures
 import report
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -215,12 +216,12 @@ def print_row(result, row):
     if "timings" not in row:
         print(f"{name}: not measured: {row['why']}", flush=True)
         return
-    rival, times = report.best(result, row), {n: t["median_us"] for n, t in row["timings"].items()}
+    rival, times = figures.best(result, row), {n: t["median_us"] for n, t in row["timings"].items()}
     parts = [f"hconv {times['hconv']:.1f} us"]
     if rival:
-        parts.append(f"{rival[0]} {rival[1]:.1f} us, ratio {report.ratio(result, row) or 0:.2f}")
+        parts.append(f"{rival[0]} {rival[1]:.1f} us, ratio {figures.ratio(result, row) or 0:.2f}")
     parts.append(f"greatest error {max(t['error'] for t in row['timings'].values()):.1g}, {row['wall_s']:.0f} s")
-    parts += [f"{n} WRONG by {t['error']:.1g}" for n, t in row["timings"].items() if not report.right(row, n)]
+    parts += [f"{n} WRONG by {t['error']:.1g}" for n, t in row["timings"].items() if not figures.right(row, n)]
     parts += [f"no {n}" for n in row["absent"]]
     print(f"{name}: {'; '.join(parts)}", flush=True)
 
@@ -263,7 +264,7 @@ def main():
     if options.prepare:
         return 1 if any(row["why"] for row in prepared) else 0
     print("\n" + report.text(result))
-    wrong = [r for r in result["rows"] if "timings" not in r or not all(report.right(r, n) for n in r["timings"])]
+    wrong = [r for r in result["rows"] if "timings" not in r or not all(figures.right(r, n) for n in r["timings"])]
     return 1 if wrong else 0
 
 

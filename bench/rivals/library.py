@@ -77,7 +77,7 @@ class Library:
         self.lib.hconv_roofline_l2.restype = C.c_size_t
         l2 = self.lib.hconv_roofline_l2()
         return {"gflops": flops(isa.encode() if isa else None, n, time, at), "l2_gbytes": most(l2 // 2),
-                "memory_gbytes": most(max(8 * l2, 1 << 24))}
+                "memory_gbytes": most(max(8 * l2, 1 << 24)), "l2_bytes": l2}
 
     def call(self, function, *arguments):
         why = C.create_string_buffer(WHY_BYTES)

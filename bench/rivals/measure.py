@@ -114,7 +114,7 @@ class Row:
         self.p = lib.describe(self.nchw)
         plan.close()
         self.parameters, self.inputs = parameters_of(plan, task["seed"]), inputs_of(plan, task["seed"])
-        self.lib, self.limits = lib, {"gflops": [], "l2_gbytes": [], "memory_gbytes": []}
+        self.lib, self.limits = lib, {"gflops": [], "l2_gbytes": [], "memory_gbytes": [], "l2_bytes": []}
         self.add_hconv(lib, context, "hconv", self.nhwc)
         self.add_hconv(lib, context, "hconv-nchw", self.nchw)
         self.want = self.reference()
