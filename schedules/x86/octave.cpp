@@ -7,6 +7,7 @@
 #include "runtime/variants/octave.h"
 #include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
+#include "schedules/x86/planes.h"
 
 namespace hconv {
 
@@ -134,18 +135,15 @@ void stage(const OctaveStages &s, const OctaveSum &sum, Func out, const Var &tas
 // the output transposes them.
 void schedule_map(const OctaveStages &s, Func out, const OctaveSum &sum, const Problem &conv, const Machine &m,
                   const x86::ChannelBlocks &co, int xs, int rows, const Var &task) {
-    Var xo("xo"), xi("xi"), yi("yi"), lane("pl"), unrolled("pu");
+    Var xo("xo"), xi("xi"), yi("yi");
     x86::bound_known_sizes(out, s.c, s.x, s.y, s.n, conv);
     x86::split_rows(out, s.y, task, yi, rows, conv.oh());
     if (conv.nchw()) {
-        out.split(s.c, co.block, co.unrolled, co.size(), TailStrategy::GuardWithIf);
-        out.reorder({s.x, co.unrolled, yi, co.block, task, s.n}).vectorize(s.x, m.lanes, TailStrategy::GuardWithIf);
+        x86::PlaneLoops v;
+        Func scratch = x86::rows_to_planes(out, sum.acc, s.c, s.x, yi, co, v, conv, m, xs);
+        out.reorder({v.lane, v.plane, s.x, co.unrolled, yi, co.block, task, s.n});
         x86::parallel_tasks(out, task, s.n, conv.n);
-        Func acc = sum.acc, scratch = acc.in(out);
-        scratch.compute_at(out, co.block).bound_extent(s.c, co.size());
-        scratch.split(s.c, unrolled, lane, co.lanes).split(s.x, xo, xi, xs, TailStrategy::RoundUp);
-        scratch.reorder({lane, unrolled, xi, xo, s.y, s.n}).vectorize(lane).unroll(unrolled).unroll(xi);
-        return sum_tiles(s, sum, scratch, xo, co);
+        return sum_tiles(s, sum, scratch, v.xo, co);
     }
     x86::split_channels(out, s.c, co, conv);
     const Expr ow = out.output_buffer().dim(1).extent();

@@ -8,6 +8,7 @@
 #include "schedules/generic.h"
 #include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
+#include "schedules/x86/planes.h"
 
 namespace hconv {
 
@@ -26,11 +27,11 @@ struct Mixed : Schedule<Stages> {
         rows = x86::rows_of(p, m);
         // Where every task mixes the kernel again: sums enough to make little of it.
         int oh = x86::size_or(p.oh(), 64), enough = x86::ceil_div(32 * p.extra[HCONV_EX], ow);
-        if (!blocks_outside(p, m)) rows = std::max<int>(rows, std::min(enough, oh));
+        if (!blocks_outside(p, channels(p, m))) rows = std::max<int>(rows, std::min(enough, oh));
     }
 
     bool feasible(const Problem &p, const Machine &m) const override {
-        return !p.nchw() && p.groups == 1 && rows >= 1 && co_vecs >= 1 && xs >= 1 && xs <= x86::size_or(p.ow(), 1000) &&
+        return p.groups == 1 && rows >= 1 && co_vecs >= 1 && xs >= 1 && xs <= x86::size_or(p.ow(), 1000) &&
                x86::fits_registers({co_vecs, xs}, m);
     }
 
@@ -46,37 +47,72 @@ struct Mixed : Schedule<Stages> {
     void apply(Stages &s, const Problem &p, const Target &t) const override {
         const Machine m = Machine::of(t);
         const x86::ChannelBlocks co = channels(p, m);
-        const bool outside = blocks_outside(p, m);
+        const bool outside = blocks_outside(p, co);
         Var xo("xo"), xi("xi"), task("task"), yi("yi");
-        for (const Func &f : s.head) schedule_generic(f, 0, false, t);
+        for (size_t i = 0; i < s.head.size(); ++i) {
+            if (i == 0 && p.nchw()) x86::sum_along_rows(s.head[i], s.ci, m);
+            else schedule_generic(s.head[i], 0, false, t);
+        }
         x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
+        Var lane("ml"), vector("mv");
+        s.mixed.compute_at(s.out, co.block).bound_extent(s.co, co.size()).split(s.co, vector, lane, co.lanes);
+        s.mixed.reorder(lane, s.n, vector, s.ci, s.kx, s.ky).vectorize(lane).unroll(vector);
+        if (samples(p, co) > 1) s.mixed.unroll(s.n);
+        if (s.mixed_bias.defined())
+            s.mixed_bias.compute_at(s.out, co.block).bound_extent(s.co, co.size()).vectorize(s.co, co.lanes);
+        s.acc.bound_extent(s.co, co.size());
+        if (p.nchw()) return planes(s, p, co, m);
         x86::split_channels(s.out, s.co, co, p);
         x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
         x86::specialize_widths(s.out, s.out.output_buffer().dim(1).extent(), p.ow(), x86::widths_below(xs),
                                [&](Stage st, int width, TailStrategy tail) {
             st.split(s.x, xo, xi, width, tail).never_partition_all();
-            st.reorder({co.lane, co.unrolled, xi, xo, yi, outside ? task : co.block, outside ? co.block : task, s.n});
             st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
-            x86::parallel_tasks(st, outside ? co.block : task, s.n, p.n);
+            order(st, {co.lane, co.unrolled, xi, xo, yi}, s, p, co, task);
         });
-        s.acc.bound_extent(s.co, co.size());
         x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, 1);
-        s.mixed.compute_at(s.out, co.block).bound_extent(s.co, co.size()).vectorize(s.co, co.lanes);
-        if (s.mixed_bias.defined())
-            s.mixed_bias.compute_at(s.out, co.block).bound_extent(s.co, co.size()).vectorize(s.co, co.lanes);
         if (p.has_padding() && outside) x86::stage_input(s.padded, s.ci, s.iy, p.ci, m);
         else if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
     }
 
 private:
+    // Samples whose kernels are mixed together: each expert's weights are read once for all.
+    static int samples(const Problem &p, const x86::ChannelBlocks &co) {
+        return !blocks_outside(p, co) || p.n == HCONV_OPEN ? 1 : p.n % 4 == 0 ? 4 : p.n % 2 == 0 ? 2 : 1;
+    }
+    void order(Stage st, std::vector<VarOrRVar> loops, const Stages &s, const Problem &p, const x86::ChannelBlocks &co,
+               const Var &task) const {
+        if (!blocks_outside(p, co)) {
+            loops.insert(loops.end(), {co.block, task, s.n});
+            st.reorder(loops);
+            return x86::parallel_tasks(st, task, s.n, p.n);
+        }
+        Var sample("sample");
+        st.split(s.n, s.n, sample, samples(p, co), TailStrategy::RoundUp);
+        loops.insert(loops.end(), {task, sample, s.n, co.block});
+        st.reorder(loops);
+        if (p.n != 1) st.fuse(s.n, co.block, co.block);
+        st.parallel(co.block);
+    }
+    void planes(Stages &s, const Problem &p, const x86::ChannelBlocks &co, const Machine &m) const {
+        const bool outside = blocks_outside(p, co);
+        Var task("task"), yi("yi");
+        x86::PlaneLoops v;
+        x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
+        Func scratch = x86::rows_to_planes(s.out, s.acc, s.co, s.x, yi, co, v, p, m, xs);
+        order(s.out, {v.lane, v.plane, s.x, co.unrolled, yi}, s, p, co, task);
+        x86::accumulate_in_registers(s.acc, scratch, v.xo, s.co, s.x, s.r, co.lanes, 1);
+        if (p.has_padding() && outside) x86::stage_input_planes(s.padded, s.ci, s.ix, s.iy, s.n, m);
+        else if (p.has_padding()) x86::stage_planes(s.padded, s.out, task, s.ci, s.ix, s.iy, s.n, m);
+    }
     x86::ChannelBlocks channels(const Problem &p, const Machine &m) const {
         x86::ChannelBlocks co;
         co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
         return co;
     }
     // Tasks are blocks of outputs where there are many: each kernel is mixed once. Else tasks are rows.
-    bool blocks_outside(const Problem &p, const Machine &m) const {
-        return x86::ceil_div(p.co, channels(p, m).size()) >= 4;
+    static bool blocks_outside(const Problem &p, const x86::ChannelBlocks &co) {
+        return x86::ceil_div(p.co, co.size()) >= 4;
     }
 };
 

@@ -6,6 +6,7 @@
 #include "runtime/variants/spd.h"
 #include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
+#include "schedules/x86/planes.h"
 
 namespace hconv {
 
@@ -42,7 +43,7 @@ struct DirectSpd : Schedule<SpdStages> {
     // gaps.
     bool feasible(const Problem &given, const Machine &m) const override {
         const Problem p = as_conv(given);
-        const bool fits = p.extra[HCONV_ORDER] != HCONV_SPD_ONLY && !p.nchw() && p.groups == 1 && co_vecs >= 1 &&
+        const bool fits = p.extra[HCONV_ORDER] != HCONV_SPD_ONLY && p.groups == 1 && co_vecs >= 1 &&
                           xs >= 1 && rows >= 1 && xs <= x86::size_or(p.ow(), 1000) &&
                           x86::fits_registers({co_vecs, xs}, m);
         if (!fits) return false;
@@ -59,6 +60,8 @@ struct DirectSpd : Schedule<SpdStages> {
         Var xo("xo"), xi("xi"), task("task"), yi("yi");
         if (after(p)) p.co *= p.extra[HCONV_BLOCK] * p.extra[HCONV_BLOCK];
         x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
+        s.acc.bound_extent(s.co, co.size());
+        if (p.nchw()) return planes(s, p, co, Machine::of(t));
         x86::split_channels(s.out, s.co, co, p);
         x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
         const Expr ow = s.out.output_buffer().dim(1).extent();
@@ -68,12 +71,21 @@ struct DirectSpd : Schedule<SpdStages> {
             st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
             x86::parallel_tasks(st, task, s.n, p.n);
         });
-        s.acc.bound_extent(s.co, co.size());
         x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, 1);
         if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, Machine::of(t));
     }
 
 private:
+    void planes(SpdStages &s, const Problem &p, const x86::ChannelBlocks &co, const Machine &m) const {
+        Var task("task"), yi("yi");
+        x86::PlaneLoops v;
+        x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
+        Func scratch = x86::rows_to_planes(s.out, s.acc, s.co, s.x, yi, co, v, p, m, xs);
+        s.out.reorder({v.lane, v.plane, s.x, co.unrolled, yi, co.block, task, s.n});
+        x86::parallel_tasks(s.out, task, s.n, p.n);
+        x86::accumulate_in_registers(s.acc, scratch, v.xo, s.co, s.x, s.r, co.lanes, 1);
+        if (p.has_padding()) x86::stage_planes(s.padded, s.out, task, s.ci, s.ix, s.iy, s.n, m);
+    }
     static bool after(const Problem &p) { return p.extra[HCONV_ORDER] == HCONV_CONV_SPD; }
     x86::ChannelBlocks channels(const Problem &p, const Machine &m) const {
         x86::ChannelBlocks co;

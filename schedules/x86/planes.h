@@ -1,0 +1,51 @@
+// planes.h - nchw for schedules whose lanes are channels: inputs staged as they lie, outputs transposed from a scratch.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "schedules/x86/idioms.h"
+
+namespace hconv::x86 {
+
+// The whole input of planes, before all tasks: rows of all channels lie together there, too.
+inline void stage_input_planes(Func padded, const Var &ci, const Var &x, const Var &y, const Var &n, const Machine &m) {
+    padded.compute_root().reorder_storage(x, ci, y, n).reorder(x, ci, y, n);
+    padded.vectorize(x, m.lanes, TailStrategy::RoundUp).parallel(y, 4, TailStrategy::GuardWithIf);
+}
+
+// Sums of planes, before all tasks: as many partial ones as lanes, along the rows of each.
+inline void sum_along_rows(Func sum, const Var &c, const Machine &m) {
+    sum.compute_root();
+    const std::vector<Halide::RVar> area = sum.rvars(0);
+    Halide::RVar xo("xo"), xi("xi");
+    Var lane("lane");
+    Func parts = sum.update().split(area[0], xo, xi, m.lanes, TailStrategy::GuardWithIf).rfactor(xi, lane);
+    parts.compute_at(sum, c).vectorize(lane).update().reorder(lane, xo, area[1]).vectorize(lane);
+    sum.update().reorder(xi, c);
+}
+
+// nchw: a row's sums of one block of channels lie in a scratch, channels innermost; from there the planes are written,
+// vectors of pixels, as many planes at a time as make a square of registers. Returns the scratch, in whose tiles (xo, of
+// xs pixels) the sums belong. Loops over `out` from the inside: x and channels of a block, then the caller's.
+struct PlaneLoops {
+    Var lane{"xl"}, plane{"cp"}, xo{"xo"}, xi{"xi"};
+};
+inline Func rows_to_planes(Func out, Func acc, const Var &c, const Var &x, const Var &row, const ChannelBlocks &co,
+                           const PlaneLoops &v, const Problem &p, const Machine &m, int xs) {
+    const int ow = p.ow(), lanes = ow == HCONV_OPEN ? m.lanes : whole_lanes(ow, m), planes = std::min(lanes, co.lanes);
+    Var lane("pl"), unrolled("pu");
+    out.split(c, co.block, co.unrolled, co.size(), p.co % co.size() ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
+    out.split(co.unrolled, co.unrolled, v.plane, planes,
+              p.co % planes ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
+    out.split(x, x, v.lane, lanes, ow == HCONV_OPEN ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards);
+    out.vectorize(v.lane).unroll(v.plane);
+    Func scratch = acc.in(out);
+    scratch.compute_at(out, row).bound_extent(c, co.size()).split(c, unrolled, lane, co.lanes);
+    const Expr width = out.output_buffer().dim(1).extent();
+    specialize_widths(scratch, width, ow, widths_below(xs), [&](Stage st, int w, TailStrategy tail) {
+        st.split(x, v.xo, v.xi, w, tail).never_partition_all();
+        st.reorder({lane, unrolled, v.xi, v.xo}).vectorize(lane).unroll(unrolled).unroll(v.xi);
+    });
+    return scratch;
+}
+
+}  // namespace hconv::x86
