@@ -7,6 +7,7 @@ endif()
 
 # Generators and schedules register themselves, so they are objects of the program, not a library.
 hconv_family_files(generators cpp HCONV_GENERATORS)
+hconv_listed_files(generators/formulations.txt HCONV_FORMULATIONS)
 hconv_listed_files(schedules/list.txt HCONV_SCHEDULES)
 add_executable(hconv
     tools/bench.cpp
@@ -34,6 +35,7 @@ add_executable(hconv
     generators/problem.cpp
     generators/tensors.cpp
     ${HCONV_GENERATORS}
+    ${HCONV_FORMULATIONS}
     ${HCONV_SCHEDULES}
     ${CMAKE_BINARY_DIR}/embedded.cpp)
 target_link_libraries(hconv PRIVATE hconv_warnings hconv_runtime hconv_reference Halide::Halide ZLIB::ZLIB)

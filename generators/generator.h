@@ -52,4 +52,8 @@ private:
 
 // Registers a generator under a variant's name; HCONV_FAMILY, once a family, registers the choice of its schedules.
 #define HCONV_GENERATOR(type, variant) HALIDE_REGISTER_GENERATOR(type, variant)
-#define HCONV_FAMILY(stages) static const bool hconv_family_registered = hconv::add_chooser<stages>();
+#define HCONV_FAMILY(stages) static const bool hconv_family_registered = hconv::add_chooser<stages>("");
+// Another formulation of the stages' family: a generator under a name of its own, and the choice of its schedules.
+#define HCONV_FORMULATION(type, stages, generator) \
+    static const bool hconv_##generator##_registered = hconv::add_chooser<stages>(#generator); \
+    HALIDE_REGISTER_GENERATOR(type, generator)

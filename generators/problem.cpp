@@ -52,7 +52,9 @@ std::string TensorArgument::identifier() const {
 }
 
 int TensorArgument::rank() const {
-    return int(std::count_if(layout.begin(), layout.end(), [](char c) { return c < '0' || c > '9'; }));
+    const size_t colon = layout.find(':');
+    const auto first = layout.begin() + std::ptrdiff_t(colon == std::string::npos ? 0 : colon + 1);
+    return int(std::count_if(first, layout.end(), [](char c) { return c < '0' || c > '9'; }));
 }
 
 }  // namespace hconv

@@ -29,7 +29,7 @@ struct Problem : hconv_problem {
     int ow() const;
 };
 
-// A kernel's argument: a tensor and its layout in memory, outermost first.
+// A kernel's argument: a tensor and its layout in memory, outermost first; "wino4:Ohwi16o": its windows transformed.
 struct TensorArgument {
     hconv_tensor tensor;
     std::string layout;

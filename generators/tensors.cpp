@@ -63,6 +63,21 @@ Expr Tensors::parameter(const std::string &name, const std::vector<Expr> &index)
     return e.read(where);
 }
 
+int Tensors::parameter_extent(const std::string &name, char letter) const {
+    const TensorArgument &a = at(name).argument;
+    int extent = 1;
+    for (const PhysicalDimension &d : physical(a))
+        if (a.tensor.letters[d.letter] == letter) extent *= int(d.extent);
+    return extent;
+}
+
+int Tensors::parameter_block(const std::string &name, char letter) const {
+    const TensorArgument &a = at(name).argument;
+    for (const PhysicalDimension &d : physical(a))
+        if (a.tensor.letters[d.letter] == letter && d.block > 0) return int(d.block);
+    return 1;
+}
+
 Expr Tensors::extent(const std::string &name, char letter) const {
     const Entry &e = at(name);
     const char *found = std::strchr(e.argument.tensor.letters, letter);

@@ -28,6 +28,9 @@ public:
                        const Halide::Expr &n) const;
     // Value of a kernel parameter at logical indices, in the order of its letters.
     Halide::Expr parameter(const std::string &name, const std::vector<Halide::Expr> &index) const;
+    // Of a parameter under its layout: the logical extent of a letter (of transformed windows), and its block; 1 = no blocks.
+    int parameter_extent(const std::string &name, char letter) const;
+    int parameter_block(const std::string &name, char letter) const;
     // Extent of an activation's dimension by letter: a constant where the problem fixes it.
     Halide::Expr extent(const std::string &name, char letter) const;
     // Declares mins, extents and strides: constants where known, dense everywhere.

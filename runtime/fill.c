@@ -4,6 +4,7 @@
  * of mean 1.5 and deviation under 1, so that an activation is tried on both sides and few outputs are cut off. */
 #include "fill.h"
 
+#include "variants/common.h"
 #include "variants/depthwise_separable.h"
 #include "variants/experts.h"
 #include "variants/octave.h"
@@ -84,6 +85,7 @@ const char *hconv_fill_inexact(const hconv_problem *p) {
         (p->h % 4 || p->w % 4))
         return "fb at stride 2 takes means over clipped 4 x 4 windows, of 3 rows or columns where 4 does not divide "
                "the size";
+    if (hconv_minimal_filtering(p)) return "the transformed windows of minimal filtering are no small integers";
     if (!strcmp(hconv_variant_of(p)->family->name, "wtconv")) return "the taps of wavelets are no integers";
     if (!hconv_fill_exact_activation(p->mid_activation))
         return "the activation between the two convolutions is no exact function of small integers";

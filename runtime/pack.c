@@ -1,14 +1,31 @@
 /* pack.c - standard parameters to the blob a kernel reads: the descriptor folds, layout strings re-order.
  * SPDX-License-Identifier: MIT
- * blob = header, then every parameter argument, 64-byte aligned, in its layout ("Ohwi16o": blocks of 16 of o inside). */
+ * blob = header, then every parameter argument, 64-byte aligned, in its layout ("Ohwi16o": blocks of 16 of o inside;
+ * "wino4:Ohwi16o": of the windows transformed). */
 #include "pack.h"
 
 #include <stdio.h>
 #include <string.h>
 
+/* Extents of t under a layout: those of the transformed window. 0: the transform is unknown, or the window is another. */
+static int transformed_extents(const char *layout, const hconv_tensor *t, int64_t *extent) {
+    const hconv_window_transform *transform = hconv_layout_transform(layout);
+    int axes = 0;
+    memcpy(extent, t->extent, sizeof t->extent);
+    if (hconv_layout_letters(layout) == layout) return 1;
+    for (int i = 0; transform && i < t->rank; ++i) {
+        if (t->letters[i] != 'h' && t->letters[i] != 'w') continue;
+        axes += extent[i] == transform->columns;
+        extent[i] = transform->rows;
+    }
+    return axes == 2;
+}
+
 int hconv_layout_dimensions(const char *layout, const hconv_tensor *t, hconv_physical_dimension *out) {
     int count = 0;
-    int64_t block[HCONV_MAX_RANK] = {0};
+    int64_t block[HCONV_MAX_RANK] = {0}, extent[HCONV_MAX_RANK];
+    if (!transformed_extents(layout, t, extent)) return 0;
+    layout = hconv_layout_letters(layout);
     for (const char *at = layout; *at; ++at) {
         int64_t size = 0;
         while (*at >= '0' && *at <= '9' && size < 1 << 20) size = size * 10 + (*at++ - '0');
@@ -29,7 +46,7 @@ int hconv_layout_dimensions(const char *layout, const hconv_tensor *t, hconv_phy
         if (!found || count == HCONV_MAX_DIMS) return 0;
         out[count].letter = (int)(found - t->letters);
         out[count].block = size ? size : upper ? -1 : 0;
-        out[count].extent = t->extent[out[count].letter];
+        out[count].extent = extent[out[count].letter];
         if (size) out[count].extent = size;
         else if (upper && block[out[count].letter])
             out[count].extent = (out[count].extent + block[out[count].letter] - 1) / block[out[count].letter];
@@ -39,24 +56,40 @@ int hconv_layout_dimensions(const char *layout, const hconv_tensor *t, hconv_phy
     return count;
 }
 
+/* Element `at` (logical) of the tensor, or of its transformed windows: sum over u, v of T[h][u] T[w][v] from[.., u, v]. */
+static float element(const hconv_window_transform *transform, const hconv_tensor *t, const int64_t *at, const int64_t *stride,
+                     const float *from) {
+    const double *row[2] = {NULL, NULL};
+    int64_t step[2] = {0, 0}, offset = 0;
+    double sum = 0;
+    for (int i = 0, axis = 0; i < t->rank; ++i) {
+        if (!transform || (t->letters[i] != 'h' && t->letters[i] != 'w')) offset += at[i] * stride[i];
+        else row[axis] = transform->matrix + at[i] * transform->columns, step[axis++] = stride[i];
+    }
+    if (!transform) return from[offset];
+    for (int u = 0; u < transform->columns; ++u)
+        for (int v = 0; v < transform->columns; ++v)
+            sum += row[0][u] * row[1][v] * (double)from[offset + u * step[0] + v * step[1]];
+    return (float)sum;
+}
+
 /* Walks the physical dimensions in order; logical index = sum over its parts; outside the tensor = 0. */
 void hconv_pack_layout(const char *layout, const hconv_tensor *t, const float *from, float *to) {
     hconv_physical_dimension dims[HCONV_MAX_DIMS];
-    int64_t index[HCONV_MAX_DIMS] = {0}, block[HCONV_MAX_RANK] = {0}, stride[HCONV_MAX_RANK] = {0};
+    int64_t index[HCONV_MAX_DIMS] = {0}, block[HCONV_MAX_RANK] = {0}, stride[HCONV_MAX_RANK] = {0}, extent[HCONV_MAX_RANK];
+    const hconv_window_transform *transform = hconv_layout_transform(layout);
     int count = hconv_layout_dimensions(layout, t, dims);
+    transformed_extents(layout, t, extent);
     for (int d = t->rank - 1; d >= 0; --d) stride[d] = d == t->rank - 1 ? 1 : stride[d + 1] * t->extent[d + 1];
     for (int i = 0; i < count; ++i)
         if (dims[i].block > 0) block[dims[i].letter] = dims[i].block;
     for (;;) {
-        int64_t logical[HCONV_MAX_RANK] = {0}, offset = 0;
+        int64_t logical[HCONV_MAX_RANK] = {0};
         int inside = 1, d;
         for (int i = 0; i < count; ++i)
             logical[dims[i].letter] += dims[i].block == -1 ? index[i] * block[dims[i].letter] : index[i];
-        for (int i = 0; i < t->rank; ++i) {
-            inside &= logical[i] < t->extent[i];
-            offset += logical[i] * stride[i];
-        }
-        *to++ = inside ? from[offset] : 0.0f;
+        for (int i = 0; i < t->rank; ++i) inside &= logical[i] < extent[i];
+        *to++ = inside ? element(transform, t, logical, stride, from) : 0.0f;
         for (d = count - 1; d >= 0 && ++index[d] == dims[d].extent; --d) index[d] = 0;
         if (d < 0) return;
     }

@@ -15,6 +15,18 @@ typedef struct hconv_blob_header {
     uint64_t magic, hash, bytes;
 } hconv_blob_header;
 
+/* What becomes of a window's rows and columns (letters h and w): matrix, rows x columns, applied to either. */
+typedef struct hconv_window_transform {
+    const char *name;
+    int rows, columns;
+    const double *matrix;
+} hconv_window_transform;
+
+/* The transform that a layout names before its ':'; NULL where it names none, or one that does not exist. */
+const hconv_window_transform *hconv_layout_transform(const char *layout);
+/* The layout without it. */
+const char *hconv_layout_letters(const char *layout);
+
 /* from: dense in t's order; to: in the layout's order, 0 where a block reaches past the tensor. */
 void hconv_pack_layout(const char *layout, const hconv_tensor *t, const float *from, float *to);
 

@@ -15,6 +15,9 @@ template<typename Stages>
 class Generic : public Schedule<Stages> {
 public:
     int preference(const Problem &) const override { return 0; }
+    std::string layout(const hconv_tensor &t, const Problem &, const Machine &) const override {
+        return FormulationOf<Stages>::layout(t);
+    }
     void apply(Stages &s, const Problem &p, const Halide::Target &target) const override {
         for (const Halide::Func &f : s.all())
             schedule_generic(f, p.nchw() && f.dimensions() == 4 ? 1 : 0, s.is_output(f), target);
@@ -24,7 +27,7 @@ public:
 template<typename Stages>
 std::unique_ptr<Schedule<Stages>> make_generic() {
     auto s = std::make_unique<Generic<Stages>>();
-    s->name = "generic";
+    s->name = schedule_name(FormulationOf<Stages>::name, "generic");
     return s;
 }
 

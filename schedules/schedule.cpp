@@ -82,15 +82,43 @@ std::vector<TensorArgument> kernel_arguments(const Problem &p, const ScheduleBas
     return result;
 }
 
-std::vector<std::pair<std::string, ChooseFunction>> &choosers() {
-    static std::vector<std::pair<std::string, ChooseFunction>> list;
+std::string schedule_name(const std::string &formulation, const std::string &name) {
+    return formulation.empty() ? name : formulation + "/" + name;
+}
+
+std::string formulation_of(const std::string &text) {
+    const std::string name = split_schedule(text).first;
+    size_t slash = name.find('/');
+    return slash == std::string::npos ? "" : name.substr(0, slash);
+}
+
+std::vector<Chooser> &choosers() {
+    static std::vector<Chooser> list;
     return list;
 }
 
 Choice choose_for(const Problem &p, const Halide::Target &target, const std::string &text) {
-    for (const auto &c : choosers())
-        if (c.first == p.family()) return c.second(p, target, text);
-    throw std::logic_error("no generator for family " + p.family());
+    const std::string formulation = formulation_of(text);
+    std::string known;
+    Choice best;
+    bool named = formulation.empty();
+    for (const Chooser &c : choosers()) {
+        if (c.family != p.family()) continue;
+        if (!c.formulation.empty()) known += " " + c.formulation;
+        if (!text.empty() && c.formulation != formulation) continue;
+        named = true;
+        Choice choice = c.choose(p, target, text);
+        if (choice.schedule.empty()) continue;
+        // The order of registration is the linker's: of equals the first formulation, whose generator is the variant's.
+        if (best.schedule.empty() || choice.preference > best.preference ||
+            (choice.preference == best.preference && choice.generator.empty()))
+            best = std::move(choice);
+    }
+    if (!named)
+        throw std::invalid_argument("'" + formulation + "' is no formulation of " + p.family() + "; there are:" +
+                                    (known.empty() ? " none" : known));
+    if (best.schedule.empty()) throw std::logic_error("no generator for family " + p.family());
+    return best;
 }
 
 }  // namespace hconv

@@ -1,6 +1,7 @@
 // schedule.h - what a schedule is, its knobs, the registry, and the lookup: the one header of schedules/ that generators see.
 // SPDX-License-Identifier: MIT
-// A schedule is text: name [":" knob=value {"," knob=value}]. Problem, target and that text determine the code.
+// A schedule is text: [formulation "/"] name [":" knob=value {"," knob=value}]. Problem, target and that text determine the
+// code. A formulation is another way to write a family's sum: a generator of its own beside the first, with its own stages.
 #pragma once
 
 #include "generators/problem.h"
@@ -12,9 +13,28 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace hconv {
+
+// The formulation that stages belong to: Stages::formulation; fits(problem) says where it may be used and needs says the
+// same in words; layout is what generic packs. Stages that name none are their family's first.
+template<typename Stages, typename = void>
+struct FormulationOf {
+    static constexpr const char *name = "", *needs = "";
+    static bool fits(const Problem &) { return true; }
+    static std::string layout(const hconv_tensor &) { return ""; }
+};
+template<typename Stages>
+struct FormulationOf<Stages, std::void_t<decltype(Stages::formulation)>> {
+    static constexpr const char *name = Stages::formulation, *needs = Stages::needs;
+    static bool fits(const Problem &p) { return Stages::fits(p); }
+    static std::string layout(const hconv_tensor &t) { return Stages::layout(t); }
+};
+
+// "tiles" of the formulation "winograd" is the schedule "winograd/tiles".
+std::string schedule_name(const std::string &formulation, const std::string &name);
 
 class ScheduleBase;
 
@@ -36,7 +56,7 @@ public:
     virtual void defaults(const Problem &, const Machine &) {}
     // May this schedule, with these knobs, compile this problem?
     virtual bool feasible(const Problem &, const Machine &) const { return true; }
-    // Among feasible schedules the highest wins.
+    // Among feasible schedules of all formulations the highest wins; asked after defaults().
     virtual int preference(const Problem &) const { return 1; }
     // Layout of a kernel parameter in the blob; empty = the default (first letter innermost: "hwio" for "oihw").
     virtual std::string layout(const hconv_tensor &, const Problem &, const Machine &) const { return ""; }
@@ -77,7 +97,8 @@ public:
         return list;
     }
     template<typename S>
-    static bool add(const char *folder, const char *name) {
+    static bool add(const char *folder, const char *plain) {
+        const std::string name = schedule_name(FormulationOf<Stages>::name, plain);
         auto make = [name] {
             auto s = std::make_unique<S>();
             s->name = name;
@@ -92,6 +113,8 @@ public:
 // What was chosen and why, for show --why, the kernel table and the packing.
 struct Choice {
     std::string schedule, rule;
+    std::string generator;  // of the formulation; empty: the variant's own
+    int preference = 0;
     std::vector<TensorArgument> arguments;
     int min_h = 1, min_w = 1;
 };
@@ -100,11 +123,14 @@ std::vector<TensorArgument> kernel_arguments(const Problem &p, const ScheduleBas
 
 // The schedule text's part before ':' and the part behind it.
 std::pair<std::string, std::string> split_schedule(const std::string &text);
+// The formulation that a schedule text names; empty: the first.
+std::string formulation_of(const std::string &text);
 
 template<typename Stages>
 std::unique_ptr<Schedule<Stages>> make_generic();  // schedules/generic.h
 
-// Lookup: the explicit text, else the feasible schedule of this target with the highest preference, else generic.
+// Lookup: the explicit text, else the feasible schedule of this target with the highest preference, else generic; nothing
+// where the stages' formulation does not fit.
 template<typename Stages>
 std::unique_ptr<Schedule<Stages>> choose(const Problem &p, const Halide::Target &target, const std::string &text,
                                          std::string *rule = nullptr) {
@@ -112,11 +138,13 @@ std::unique_ptr<Schedule<Stages>> choose(const Problem &p, const Halide::Target 
     const Machine machine = Machine::of(target);
     std::string ignored;
     std::string &why = rule ? *rule : ignored;
+    const std::string generic = schedule_name(FormulationOf<Stages>::name, "generic");
+    const bool fits = FormulationOf<Stages>::fits(p);
     if (!text.empty()) {
         auto [name, knobs] = split_schedule(text);
         std::unique_ptr<Schedule<Stages>> found;
-        std::string known = "generic";
-        if (name == "generic") found = make_generic<Stages>();
+        std::string known = generic;
+        if (name == generic) found = make_generic<Stages>();
         for (const auto &e : Registry<Stages>::entries()) {
             if (e.folder != folder) continue;
             known += ", " + e.name;
@@ -124,6 +152,8 @@ std::unique_ptr<Schedule<Stages>> choose(const Problem &p, const Halide::Target 
         }
         if (!found) throw std::invalid_argument("'" + name + "' is no schedule of " + p.family() + " for " + folder +
                                                 "; there are: " + known);
+        if (!fits) throw std::invalid_argument("schedule " + name + " needs " + FormulationOf<Stages>::needs + ": " + p.text() +
+                                               " is another problem");
         found->defaults(p, machine);
         found->set_knobs(knobs);
         if (!found->feasible(p, machine))
@@ -131,6 +161,7 @@ std::unique_ptr<Schedule<Stages>> choose(const Problem &p, const Halide::Target 
         why = "the schedule was given";
         return found;
     }
+    if (!fits) return nullptr;
     std::unique_ptr<Schedule<Stages>> best;
     for (const auto &e : Registry<Stages>::entries()) {
         if (e.folder != folder) continue;
@@ -143,16 +174,25 @@ std::unique_ptr<Schedule<Stages>> choose(const Problem &p, const Halide::Target 
     return best ? std::move(best) : make_generic<Stages>();
 }
 
-// The choice with stages' type erased: one entry a family, set by HCONV_VARIANT.
+// The choice with stages' type erased: one entry a formulation, set by HCONV_FAMILY and HCONV_FORMULATION. A choice without
+// a schedule: the formulation does not fit.
 using ChooseFunction = std::function<Choice(const Problem &, const Halide::Target &, const std::string &)>;
-std::vector<std::pair<std::string, ChooseFunction>> &choosers();
+struct Chooser {
+    std::string family, formulation;
+    ChooseFunction choose;
+};
+std::vector<Chooser> &choosers();
+// Of the formulation that the text names; without a text, of the one whose schedule has the highest preference.
 Choice choose_for(const Problem &p, const Halide::Target &target, const std::string &text);
 
 template<typename Stages>
-bool add_chooser() {
-    choosers().push_back({Stages::family, [](const Problem &p, const Halide::Target &t, const std::string &text) {
+bool add_chooser(const char *generator) {
+    choosers().push_back({Stages::family, FormulationOf<Stages>::name,
+                          [generator](const Problem &p, const Halide::Target &t, const std::string &text) {
                               Choice c;
                               auto s = choose<Stages>(p, t, text, &c.rule);
+                              if (!s) return c;
+                              c.generator = generator, c.preference = s->preference(p);
                               c.schedule = s->text();
                               c.arguments = kernel_arguments(p, *s, Machine::of(t));
                               c.min_h = s->min_h(), c.min_w = s->min_w();

@@ -140,6 +140,22 @@ TEST(Identities, DilatedIsDenseWithAZeroStuffedWindow) {
 }
 
 // y = W x + b a pixel; linear does the same to rows of pixels.
+// Minimal filtering rounds otherwise than the direct sum. Its sums hold at most 83.6 times the magnitudes of F(4,3)'s direct
+// sum over inputs of at most 4 (rows of |A^T| |G| |B^T| add up to 9.14 on an axis, 3 in a window), weights of at most 4, in
+// ci + 20 roundings and a bias.
+TEST(Identities, MinimalFilteringIsTheDirectSum) {
+    const size_t ci = 32, co = 24;
+    const double magnitude = 83.6 * 9 * double(ci) * 4 * 4 + 4, most = 1.01 * (double(ci) + 22) * kUnit * magnitude;
+    const Values w = integers(co * ci * 9, 1), b = integers(co, 2);
+    for (const std::string problem : {"conv2d_n?_ci32_h?_w?_co24_k3_p1_nchw", "dilated_n?_ci32_h?_w?_co24_k3_d2_p2_nchw"})
+        for (Size s : kSizes) {
+            const Tensors given{{"x", integers(2 * ci * area(s), 3)}, {"weight", w}, {"bias", b}};
+            const Values direct = y_of(with_sizes(problem, s, 2), given), fast = y_of(with_sizes(problem + "_fast", s, 2), given);
+            ASSERT_EQ(fast.size(), direct.size());
+            for (size_t i = 0; i < fast.size(); ++i) ASSERT_NEAR(fast[i], direct[i], most) << problem << " " << s.h << " " << s.w;
+        }
+}
+
 TEST(Identities, PointwiseAndLinearAreAMatrixProduct) {
     const Values w = integers(6 * 4, 1), b = integers(6, 2);
     for (Size s : kSizes) {

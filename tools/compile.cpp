@@ -38,9 +38,11 @@ Built build(const KernelRequest &r) {
     const Problem p = Problem::parse(r.problem);
     Built b;
     b.target = kernel_target(r);
-    auto generator = Halide::Internal::GeneratorRegistry::create(p.kind().name, Halide::GeneratorContext(b.target));
+    const Choice choice = choose_for(p, b.target, r.schedule);
+    const std::string name = choice.generator.empty() ? p.kind().name : choice.generator;
+    auto generator = Halide::Internal::GeneratorRegistry::create(name, Halide::GeneratorContext(b.target));
     generator->set_generatorparam_value("problem", r.problem);
-    generator->set_generatorparam_value("schedule_text", r.schedule);
+    generator->set_generatorparam_value("schedule_text", choice.schedule);
     b.pipeline = generator->build_pipeline();
     for (const auto &info : generator->arginfos()) {
         if (info.dir != Halide::Internal::ArgInfoDirection::Input) continue;

@@ -29,6 +29,11 @@ int32_t hconv_ow(const hconv_problem *p) {
     return hconv_out_size(p->w, p->kw, p->stride_w, p->dilation_w, p->pad_left, p->pad_right);
 }
 
+int hconv_minimal_filtering(const hconv_problem *p) {
+    if (strcmp(hconv_variants[p->variant].family->name, "conv2d") != 0) return 0;
+    return (p->flags & HCONV_FAST) && p->kh == 3 && p->kw == 3 && p->stride_h == 1 && p->stride_w == 1 && p->groups == 1;
+}
+
 hconv_status hconv_need(const hconv_problem *p, int32_t value, const char *key, char *why, size_t why_bytes) {
     if (value > 0) return HCONV_OK;
     hconv_sentence(why, why_bytes, "%s needs the key %s (for example %s%d)", hconv_variants[p->variant].name, key, key,

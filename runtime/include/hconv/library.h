@@ -23,7 +23,8 @@ typedef struct hconv_argument {
     const char *name;
     uint8_t role, dtype, rank;
     /* Outermost first. Activations: "nhwc", "nchw", "nc". Parameters: letters of the kernel tensor's dimensions; an
-     * upper-case letter counts blocks, whose inside is a number and the letter: "Ohwi16o". */
+     * upper-case letter counts blocks, whose inside is a number and the letter: "Ohwi16o". Before a ':' the transform of
+     * the windows: "wino4:Ohwi16o". */
     const char *layout;
 } hconv_argument;
 

@@ -1,0 +1,147 @@
+// winograd.cpp - minimal filtering, lanes = channels: the tiles of a band of rows are transformed, then for each block of
+// outputs and each of the (m + 2)^2 products a block of co_vecs vectors x ts tiles stays in registers for the sum over the
+// channels, and the block's results are transformed back and written. Either the spectrum of a band stays in the second
+// cache and all weights pass by once a band, or (weights = 1) the weights of a block of outputs stay and the spectrum of the
+// whole map passes by.
+// SPDX-License-Identifier: MIT
+#include "generators/winograd.h"
+
+#include "schedules/schedule.h"
+#include "schedules/x86/idioms.h"
+
+namespace hconv {
+
+using namespace Halide;
+
+struct WinogradTiles : Schedule<WinogradStages> {
+    Knob m{this, "m", 4, {2, 4}};                                   // outputs of a tile, an axis
+    Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                 // vectors of output channels in the block
+    Knob ts{this, "ts", 14, {4, 6, 7, 8, 10, 12, 14}};              // tiles in the block
+    Knob ci_u{this, "ci_u", 4, {1, 2, 4}};                          // unroll of the channel sum
+    Knob rows{this, "rows", 1, {1, 2, 3, 4, 7, 8}};                 // rows of tiles (times the dilation) a band
+    Knob weights{this, "weights", 0, {0, 1}};                       // 1: what stays in the cache is a block's weights
+
+    void defaults(const Problem &, const Machine &) override;
+    bool feasible(const Problem &, const Machine &) const override;
+    int preference(const Problem &) const override { return pays ? 10 : -1; }
+    std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
+    void apply(WinogradStages &, const Problem &, const Target &) const override;
+
+private:
+    bool pays = false;
+    void multiply(WinogradStages &, Func products, int lanes) const;
+    void transform(WinogradStages &, const Problem &, int lanes) const;
+    void transform_back(WinogradStages &, Func to, const Var &at, int lanes, bool interleaved) const;
+};
+
+// Input channels in blocks of whole vectors.
+static int input_lanes(const Problem &p, const Machine &m) {
+    int lanes = m.lanes;
+    while (p.ci % lanes) lanes /= 2;
+    return lanes;
+}
+
+void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
+    const int lanes = x86::vector_lanes(p.co, machine);
+    m = 4;
+    co_vecs = machine.lanes == 16 && p.co > lanes ? 2 : 1;
+    ts = machine.lanes == 4 ? 12 : 14;
+    ci_u = machine.lanes == 16 ? 4 : 1;
+    while (input_lanes(p, machine) % ci_u) ci_u = ci_u / 2;
+}
+
+bool WinogradTiles::feasible(const Problem &p, const Machine &machine) const {
+    return (m == 2 || m == 4) && co_vecs >= 1 && ts >= 1 && rows >= 1 && ci_u >= 1 && weights <= 1 &&
+           input_lanes(p, machine) % ci_u == 0 && x86::fits_registers({co_vecs, ts}, machine);
+}
+
+std::string WinogradTiles::layout(const hconv_tensor &t, const Problem &p, const Machine &machine) const {
+    const std::string letters = t.letters, outputs = std::to_string(x86::vector_lanes(p.co, machine) * co_vecs) + "o";
+    if (letters == "o") return "O" + outputs;
+    return letters == "oihw" ? "wino" + std::to_string(m) + ":OhwI" + std::to_string(input_lanes(p, machine)) + "i" + outputs : "";
+}
+
+// products(co, t, i, j) of one block of outputs: its weights pass by once for all tiles of the band.
+void WinogradTiles::multiply(WinogradStages &s, Func products, int lanes) const {
+    Var to("to"), ti("ti"), unrolled("pu"), lane("pl");
+    products.bound(s.i, 0, m + 2).bound(s.j, 0, m + 2).split(s.co, unrolled, lane, lanes);
+    products.split(s.t, to, ti, int(ts), TailStrategy::ShiftInwards).reorder(lane, unrolled, ti, to, s.i, s.j);
+    products.vectorize(lane).unroll(unrolled).unroll(ti).never_partition_all();
+    s.acc.compute_at(products, to).reorder_storage(s.co, s.t);
+    s.acc.update().reorder({s.co, s.t, s.r.x, s.r.y, s.i, s.j});
+    for (Stage st : {Stage(s.acc), s.acc.update()}) st.unroll(s.t).vectorize(s.co, lanes).unroll(s.co);
+    if (ci_u > 1) s.acc.update().unroll(s.r.x, int(ci_u));
+}
+
+// The tiles of a band one behind the other: their spectrum, in registers from the rows to the columns.
+void WinogradTiles::transform(WinogradStages &s, const Problem &p, int lanes) const {
+    const int taps = m + 2;
+    s.spectrum.bound(s.i, 0, taps).bound(s.j, 0, taps).bound(s.c, 0, lanes).bound(s.cb, 0, p.ci / lanes);
+    s.spectrum.reorder(s.c, s.i, s.j, s.cb, s.t).reorder_storage(s.c, s.t, s.i, s.j, s.cb);
+    s.spectrum.vectorize(s.c).unroll(s.i).unroll(s.j);
+    s.rows.compute_at(s.spectrum, s.cb).bound(s.j, 0, taps).reorder(s.c, s.j, s.q, s.t, s.cb);
+    s.rows.vectorize(s.c, lanes).unroll(s.q).unroll(s.j);
+}
+
+// Results of a tile, or of the interleaved tiles of a dilated window, one vector of outputs at a time.
+void WinogradTiles::transform_back(WinogradStages &s, Func to, const Var &at, int lanes, bool interleaved) const {
+    s.half.bound(s.i, 0, m + 2).bound(s.j, 0, int(m)).reorder(s.co, s.j, s.i, s.tx, s.ty, s.n);
+    s.result.bound(s.i, 0, int(m)).bound(s.j, 0, int(m)).reorder(s.co, s.i, s.j, s.tx, s.ty, s.n);
+    for (Func f : {s.half, s.result})
+        f.compute_at(to, at).bound_extent(s.co, lanes).vectorize(s.co, lanes).unroll(s.i).unroll(s.j);
+    if (interleaved) s.half.compute_at(s.result, s.tx);
+}
+
+void WinogradTiles::apply(WinogradStages &s, const Problem &p, const Target &target) const {
+    const Machine machine = Machine::of(target);
+    const int wide = m * p.dilation_w, high = m * p.dilation_h;
+    Var band("band"), sx("sx"), sy("sy"), dx("dx"), dy("dy");
+    x86::ChannelBlocks co;
+    co.lanes = x86::vector_lanes(p.co, machine), co.vectors = co_vecs;
+    auto tiles = [&](Func f) {
+        f.split(s.x, sx, dx, wide, TailStrategy::GuardWithIf).split(s.y, sy, dy, high, TailStrategy::GuardWithIf);
+        if (p.dilation_w == 1) f.unroll(dx);
+        if (p.dilation_h == 1) f.unroll(dy);
+    };
+    std::vector<VarOrRVar> order;
+    x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
+    if (p.nchw()) {
+        s.out.split(s.co, co.block, co.unrolled, co.size(), TailStrategy::GuardWithIf);
+        s.out.split(s.y, band, dy, rows * high, TailStrategy::GuardWithIf);
+        s.out.vectorize(s.x, machine.lanes, TailStrategy::GuardWithIf);
+        order = {s.x, co.unrolled, dy};
+    } else {
+        x86::split_channels(s.out, s.co, co, p);
+        tiles(s.out);
+        s.out.split(sy, band, sy, int(rows), TailStrategy::GuardWithIf);
+        s.out.vectorize(co.lane);
+        order = {co.lane, dx, dy, co.unrolled, sx, sy};
+    }
+    for (const Var &outer : weights ? std::vector<Var>{band, s.n, co.block} : std::vector<Var>{co.block, band, s.n})
+        order.push_back(outer);
+    s.out.reorder(order);
+    if (weights) s.out.parallel(co.block);
+    else x86::parallel_tasks(s.out, band, s.n, p.n);
+    const Var work = weights ? band : co.block;
+    Func products = s.acc.in(s.half);
+    products.compute_at(s.out, work).bound_extent(s.co, co.size());
+    s.acc.bound_extent(s.co, co.size());
+    multiply(s, products, co.lanes);
+
+    if (p.nchw()) {
+        tiles(s.map);
+        s.map.compute_at(s.out, work).bound_extent(s.co, co.size()).split(s.co, co.unrolled, co.lane, co.lanes);
+        s.map.reorder({co.lane, dx, dy, co.unrolled, sx, sy, s.n}).vectorize(co.lane);
+    }
+    transform_back(s, p.nchw() ? s.map : s.out, co.unrolled, co.lanes, p.dilation_w * p.dilation_h > 1);
+
+    transform(s, p, input_lanes(p, machine));
+    if (weights) s.spectrum.compute_root().parallel(s.t, 4, TailStrategy::GuardWithIf);
+    else s.spectrum.compute_at(s.out, band);
+    if (p.nchw() && weights) s.padded.compute_root().vectorize(s.ci, input_lanes(p, machine)).parallel(s.iy, 4, TailStrategy::GuardWithIf);
+    else if (p.nchw()) s.padded.compute_at(s.out, band).vectorize(s.ci, input_lanes(p, machine));
+}
+
+}  // namespace hconv
+
+HCONV_SCHEDULE(hconv::WinogradStages, "x86", tiles, hconv::WinogradTiles)
