@@ -1,6 +1,6 @@
-// depthwise_separable.cpp - lanes = channels in both parts. A task is a band of output rows: its depthwise rows are
-// computed once, a vector of channels x dw_xs pixels in registers, and stay in cache while blocks of co_vecs vectors x
-// xs pixels of the matrix product read them.
+// depthwise_separable.cpp - lanes = channels in both parts. A task is a few output rows: their depthwise rows are computed
+// once, a vector of channels x dw_xs x dw_ys pixels in registers, straight from the input with loads masked at its edges,
+// and stay in cache while blocks of co_vecs vectors x xs pixels of the matrix product read them.
 // SPDX-License-Identifier: MIT
 #include "generators/depthwise_separable.h"
 
@@ -15,7 +15,9 @@ using namespace Halide;
 struct Rows : Schedule<DepthwiseSeparableStages> {
     Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                // vectors of output channels in the block
     Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // pixels in the block
-    Knob dw_xs{this, "dw_xs", 4, {1, 2, 3, 4, 6, 7, 8}};           // pixels of the depthwise block
+    Knob dw_xs{this, "dw_xs", 4, {1, 2, 3, 4, 6, 7, 8}};           // pixels x rows of the depthwise block
+    Knob dw_ys{this, "dw_ys", 1, {1, 2}};
+    Knob staged{this, "staged", 0, {0, 1}};                        // 1: input rows are copied, with zeros
     Knob rows{this, "rows", 2, {1, 2, 4, 8}};                      // output rows a task
 
     void defaults(const Problem &, const Machine &) override;
@@ -37,14 +39,16 @@ void Rows::defaults(const Problem &p, const Machine &m) {
     int width = x86::size_or(p.ow(), 64);
     x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), width, m);
     co_vecs = tile.vectors, xs = x86::even_parts(width, tile.scalars);
-    dw_xs = x86::even_parts(width, 8);
-    double row_bytes = 4.0 * width * (middle_channels(p) + double(p.ci) * p.stride_w * p.stride_h);
-    rows = x86::even_parts(x86::size_or(p.oh(), 64), int(std::clamp(m.l2_bytes / 2 / row_bytes, 1.0, 8.0)));
+    dw_ys = m.lanes == 16 && p.stride_h == 1 ? 2 : 1;
+    dw_xs = x86::even_parts(width, m.lanes == 4 ? 4 : 7);
+    staged = p.extra[HCONV_MULTIPLIER] > 1;
+    // Weights that the second cache does not hold should meet more pixels each time they come.
+    rows = std::min(x86::size_or(p.oh(), 64), int64_t(p.co) * middle_channels(p) * 4 <= m.l2_bytes ? 2 : 4);
 }
 
 bool Rows::feasible(const Problem &p, const Machine &m) const {
     return rows >= 1 && co_vecs >= 1 && xs >= 1 && xs <= x86::size_or(p.ow(), 1000) && dw_xs >= 1 &&
-           dw_xs + 3 <= m.vector_registers && x86::fits_registers({co_vecs, xs}, m);
+           dw_ys >= 1 && dw_xs * dw_ys + 3 <= m.vector_registers && x86::fits_registers({co_vecs, xs}, m);
 }
 
 std::string Rows::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
@@ -83,7 +87,7 @@ static Func product_blocks(DepthwiseSeparableStages &s, const Problem &p, const 
 
 void Rows::apply(DepthwiseSeparableStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
-    Var xo("xo"), xi("xi"), task("task"), yi("yi"), mo("mo"), lane("ml");
+    Var xo("xo"), xi("xi"), task("task"), yi("yi"), mo("mo"), lane("ml"), yo("yo"), yu("yu");
     x86::ChannelBlocks co;
     co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
@@ -95,12 +99,14 @@ void Rows::apply(DepthwiseSeparableStages &s, const Problem &p, const Target &t)
 
     const int lanes = middle_lanes(p, m);
     s.middle.compute_at(s.out, task).split(s.cm, mo, lane, lanes, TailStrategy::ShiftInwards);
-    s.middle.split(s.x, xo, xi, int(dw_xs), TailStrategy::RoundUp).reorder({lane, xi, xo, s.y, mo, s.n});
-    s.middle.vectorize(lane).unroll(xi).never_partition_all();
-    s.depthwise.compute_at(s.middle, xo).bound_extent(s.cm, lanes).vectorize(s.cm).unroll(s.x);
-    s.depthwise.update().reorder({s.cm, s.x, s.window.x, s.window.y}).vectorize(s.cm).unroll(s.x);
+    s.middle.split(s.x, xo, xi, int(dw_xs), TailStrategy::RoundUp).split(s.y, yo, yu, int(dw_ys), TailStrategy::RoundUp);
+    s.middle.reorder({lane, xi, yu, mo, xo, yo, s.n}).vectorize(lane).unroll(xi).unroll(yu);
+    s.middle.never_partition_all();
+    s.depthwise.compute_at(s.middle, mo).bound_extent(s.cm, lanes).vectorize(s.cm).unroll(s.x).unroll(s.y);
+    s.depthwise.update().reorder({s.cm, s.x, s.y, s.window.x, s.window.y}).vectorize(s.cm).unroll(s.x).unroll(s.y);
     if (p.kw <= 7) s.depthwise.update().unroll(s.window.x);
-    x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
+    if (p.kw * p.kh <= 49) s.depthwise.update().unroll(s.window.y);
+    if (staged) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
 }
 
 }  // namespace hconv
