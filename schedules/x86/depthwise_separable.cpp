@@ -19,6 +19,7 @@ struct Rows : Schedule<DepthwiseSeparableStages> {
     Knob dw_ys{this, "dw_ys", 1, {1, 2}};
     Knob staged{this, "staged", 0, {0, 1}};                        // 1: input rows are copied, with zeros
     Knob rows{this, "rows", 2, {1, 2, 4, 8}};                      // output rows a task
+    Knob whole{this, "whole", 0, {0, 1}};  // 1: all depthwise rows come first, then tasks are blocks of outputs too
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
@@ -41,13 +42,16 @@ void Rows::defaults(const Problem &p, const Machine &m) {
     co_vecs = tile.vectors, xs = x86::even_parts(width, tile.scalars);
     dw_ys = m.lanes == 16 && p.stride_h == 1 ? 2 : 1;
     dw_xs = x86::even_parts(width, m.lanes == 4 ? 4 : 7);
-    staged = p.extra[HCONV_MULTIPLIER] > 1;
-    // Weights that the second cache does not hold should meet more pixels each time they come.
-    rows = std::min(x86::size_or(p.oh(), 64), int64_t(p.co) * middle_channels(p) * 4 <= m.l2_bytes ? 2 : 4);
+    staged = p.nchw() || p.extra[HCONV_MULTIPLIER] > 1;
+    // Weights that the second cache does not hold come once.
+    const bool large = int64_t(p.co) * middle_channels(p) * 4 > m.l2_bytes;
+    const int64_t middle = 4 * int64_t(middle_channels(p)) * p.oh() * p.ow();
+    whole = large && middle > 0 && middle <= m.l2_bytes / 2 && !p.nchw() && !staged;
+    rows = std::min(x86::size_or(p.oh(), 64), !large ? 2 : whole ? p.oh() : 4);
 }
 
 bool Rows::feasible(const Problem &p, const Machine &m) const {
-    return rows >= 1 && co_vecs >= 1 && xs >= 1 && xs <= x86::size_or(p.ow(), 1000) && dw_xs >= 1 &&
+    return rows >= 1 && !(whole && (p.open() || p.nchw() || staged)) && co_vecs >= 1 && xs >= 1 && xs <= x86::size_or(p.ow(), 1000) && dw_xs >= 1 &&
            dw_ys >= 1 && dw_xs * dw_ys + 3 <= m.vector_registers && x86::fits_registers({co_vecs, xs}, m);
 }
 
@@ -61,7 +65,7 @@ std::string Rows::layout(const hconv_tensor &t, const Problem &p, const Machine 
 // Blocks of the product: straight to the output, or, for nchw, to a scratch of the task's rows that the output
 // transposes. Returns the Func whose tiles at `xo` the accumulators belong to.
 static Func product_blocks(DepthwiseSeparableStages &s, const Problem &p, const x86::ChannelBlocks &co, int xs,
-                           const Var &xo, const Var &yi, const Var &task, const Machine &m) {
+                           const Var &xo, const Var &yi, const Var &task, bool whole, const Machine &m) {
     Var xi("xi"), lane("pl"), unrolled("pu");
     if (p.nchw()) {
         s.out.split(s.co, co.block, co.unrolled, co.size(), TailStrategy::GuardWithIf);
@@ -80,6 +84,7 @@ static Func product_blocks(DepthwiseSeparableStages &s, const Problem &p, const 
         st.split(s.x, xo, xi, width, tail).never_partition_all();
         st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n});
         st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
+        if (whole) st.fuse(co.block, task, task);
         x86::parallel_tasks(st, task, s.n, p.n);
     });
     return s.out;
@@ -92,16 +97,17 @@ void Rows::apply(DepthwiseSeparableStages &s, const Problem &p, const Target &t)
     co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
     x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
-    Func blocks = product_blocks(s, p, co, xs, xo, yi, task, m);
+    Func blocks = product_blocks(s, p, co, xs, xo, yi, task, whole, m);
     s.acc.bound_extent(s.co, co.size());
     s.acc.compute_at(blocks, xo).vectorize(s.co, co.lanes).unroll(s.co).unroll(s.x);
     s.acc.update().reorder({s.co, s.x, s.r}).vectorize(s.co, co.lanes).unroll(s.co).unroll(s.x);
 
     const int lanes = middle_lanes(p, m);
-    s.middle.compute_at(s.out, task).split(s.cm, mo, lane, lanes, TailStrategy::ShiftInwards);
+    s.middle.split(s.cm, mo, lane, lanes, TailStrategy::ShiftInwards);
     s.middle.split(s.x, xo, xi, int(dw_xs), TailStrategy::RoundUp).split(s.y, yo, yu, int(dw_ys), TailStrategy::RoundUp);
-    s.middle.reorder({lane, xi, yu, mo, xo, yo, s.n}).vectorize(lane).unroll(xi).unroll(yu);
-    s.middle.never_partition_all();
+    s.middle.reorder({lane, xi, yu, mo, xo, yo, s.n}).vectorize(lane).unroll(xi).unroll(yu).never_partition_all();
+    if (whole) s.middle.compute_root().parallel(yo);
+    else s.middle.compute_at(s.out, task);
     s.depthwise.compute_at(s.middle, mo).bound_extent(s.cm, lanes).vectorize(s.cm).unroll(s.x).unroll(s.y);
     s.depthwise.update().reorder({s.cm, s.x, s.y, s.window.x, s.window.y}).vectorize(s.cm).unroll(s.x).unroll(s.y);
     if (p.kw <= 7) s.depthwise.update().unroll(s.window.x);
