@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT
 docs/bench.md says how it measures. Run by a Python that has the rivals (bench/requirements.txt; `make bench-rivals` makes one).
 """
 import argparse
+import concurrent.futures as futures
 import importlib.metadata
 import importlib.util
 import json
@@ -242,7 +243,8 @@ def main():
     isa, prepared = options.isa or "best", []
     for row in rows:
         row["hash"] = hashes.get(row["problem"])
-    for threads in options.threads:
+
+    def rows_with(threads):
         have = {(*key(row), row.get("hash")) for row in result["rows"] if "timings" in row}
 
         def take(said):
@@ -261,8 +263,12 @@ def main():
             part.replace(path)
 
         measure(options, shared, rivals, threads, [r for r in rows if (r["problem"], threads, isa, r["hash"]) not in have], take)
-    if options.prepare:
+    if options.prepare:  # at once: nothing is timed
+        with futures.ThreadPoolExecutor() as pool:
+            list(pool.map(rows_with, options.threads))
         return 1 if any(row["why"] for row in prepared) else 0
+    for threads in options.threads:
+        rows_with(threads)
     print("\n" + report.text(result))
     wrong = [r for r in result["rows"] if "timings" not in r or not all(figures.right(r, n) for n in r["timings"])]
     return 1 if wrong else 0
