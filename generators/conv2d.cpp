@@ -34,7 +34,9 @@ public:
         Expr iy = s.y * p.stride_h + s.r.z * p.dilation_h - pad_top(p, h);
         if (depthwise && p.has_padding() && SkippedBlock::large(p)) {
             const SkippedBlock block(p);
-            meets_input(s.r, s.x / block.w * block.w, block.w, p.stride_w, s.r.y * p.dilation_w - pad_left(p, w), w);
+            // Columns go in pairs, which share what they load.
+            Expr left = s.x / block.w * block.w * p.stride_w + s.r.y / 2 * 2 * p.dilation_w - pad_left(p, w);
+            s.r.where(left < w && left + (block.w - 1) * p.stride_w + p.dilation_w >= 0);
             meets_input(s.r, s.y / block.h * block.h, block.h, p.stride_h, s.r.z * p.dilation_h - pad_top(p, h), h);
         }
         if (many_small_groups(p)) {

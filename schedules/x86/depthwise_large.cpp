@@ -58,7 +58,10 @@ void LargeWindow::apply(Conv2dStages &s, const Problem &p, const Target &t) cons
     x86::parallel_tasks(s.out, task, s.n, p.n);
     s.acc.bound_extent(s.x, xs).bound_extent(s.y, int(ys)).unroll(s.y);
     x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, m.lanes, 1);
-    s.acc.update().reorder(s.co, s.x, s.y, s.r.x, s.r.y, s.r.z).unroll(s.y).unroll(s.r.x);
+    // Two taps of a row share a register for what they load, where there are registers for both of their weights.
+    RVar pair("pair"), tap("tap");
+    s.acc.update().split(s.r.y, pair, tap, xs * ys + 3 <= m.vector_registers ? 2 : 1, TailStrategy::GuardWithIf);
+    s.acc.update().reorder({s.co, tap, s.x, s.y, s.r.x, pair, s.r.z}).unroll(tap).unroll(s.y).unroll(s.r.x);
     x86::stage_rows(s.padded, s.out, task, s.ci, m.lanes, m);
 }
 
