@@ -3,8 +3,8 @@
 SPDX-License-Identifier: MIT
 A class is a name, the rows that belong to it, the figure of a row (by default the ratio) and what the figures shall reach:
 geometric mean and least one, in a setting. The share of the limit is the time that a layer needs at least (its multiply-adds at
-the measured peak, or its bytes at the measured bandwidth, whichever is longer) over the time it takes; `fast` needs fewer
-multiply-adds than are counted, so its share may pass 1.
+the measured peak, or its bytes at the measured bandwidth, as many as L2 holds from there, whichever is longer) over the time it
+takes; `fast` needs fewer multiply-adds than are counted, so its share may pass 1.
 """
 import math
 import re
@@ -31,9 +31,9 @@ def limit_us(row):
     limits = row.get("limits")
     if not limits or not limits.get("gflops"):
         return None
-    l2 = row["bytes_moved"] <= limits.get("l2_bytes", 0) * row["threads"] / 2
-    bandwidth = limits["l2_gbytes"] if l2 else limits["memory_gbytes"]
-    of = {"multiply-adds": row["flops"] / limits["gflops"] / 1e3, "L2" if l2 else "memory": row["bytes_moved"] / bandwidth / 1e3}
+    near = min(row["bytes_moved"], limits.get("l2_bytes", 0) * row["threads"])  # may still lie in L2
+    bytes_us = near / limits["l2_gbytes"] / 1e3 + (row["bytes_moved"] - near) / limits["memory_gbytes"] / 1e3
+    of = {"multiply-adds": row["flops"] / limits["gflops"] / 1e3, "bytes": bytes_us}
     name = max(of, key=of.get)
     return of[name], name
 

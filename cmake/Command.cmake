@@ -10,6 +10,7 @@ hconv_family_files(generators cpp HCONV_GENERATORS)
 hconv_listed_files(generators/formulations.txt HCONV_FORMULATIONS)
 hconv_listed_files(schedules/list.txt HCONV_SCHEDULES)
 add_executable(hconv
+    bench/roofline.c
     tools/bench.cpp
     tools/cache.cpp
     tools/cases.cpp

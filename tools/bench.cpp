@@ -1,7 +1,9 @@
 // bench.cpp - hconv bench: warm times of every kernel of the listed problems, as it is emitted.
 // SPDX-License-Identifier: MIT
 // A row is a kernel at one size: median and least of the rounds, each a batch of runs long enough for the clock. The
-// answer is compared with the reference once, outside the timing.
+// answer is compared with the reference once, outside the timing. Where the kernels run here, the machine's limits are measured
+// before and after each row, and the row shows its share: the time that its multiply-adds or its bytes need at least.
+#include "bench/roofline.h"
 #include "tests/reference/judge.h"
 #include "tools/pack_up.h"
 
@@ -36,7 +38,32 @@ std::vector<Entry> entries_of(const Jobber &program, const std::vector<ListedPro
     return entries;
 }
 
-nlohmann::ordered_json row_of(const Entry &e, const ProgramRow &row, const JobResult &r) {
+// 1e9 operations and bytes a second; 0 = not measured.
+struct Limits {
+    double gflops = 0, l2_gbytes = 0, memory_gbytes = 0;
+
+    void measure(const std::string &isa, int threads) {
+        const double seconds = 0.005;
+        const size_t l2 = hconv_roofline_l2(), far = std::max<size_t>(8 * l2, 1 << 24);
+        gflops = std::max(gflops, hconv_roofline_gflops(isa.c_str(), threads, seconds, nullptr));
+        for (int copy = 0; copy < 2; ++copy) {
+            l2_gbytes = std::max(l2_gbytes, hconv_roofline_gbytes(l2 / 2, copy, threads, seconds, nullptr));
+            memory_gbytes = std::max(memory_gbytes, hconv_roofline_gbytes(far, copy, threads, seconds, nullptr));
+        }
+    }
+    // Nanoseconds that the row's multiply-adds or bytes need at least.
+    double least_ns(const JobResult &r, int threads) const {
+        if (gflops <= 0 || l2_gbytes <= 0 || memory_gbytes <= 0) return 0;
+        const double near = std::min(r.bytes_moved, double(hconv_roofline_l2()) * threads);  // may still lie in L2
+        return std::max(r.flops / gflops, near / l2_gbytes + (r.bytes_moved - near) / memory_gbytes);
+    }
+};
+
+double share(const Limits &limits, const JobResult &r, int threads) {
+    return r.median_ns > 0 ? limits.least_ns(r, threads) / r.median_ns : 0;
+}
+
+nlohmann::ordered_json row_of(const Entry &e, const ProgramRow &row, const JobResult &r, const Limits &limits) {
     return {{"problem", e.job.problem.text()},
             {"label", e.listed->label},
             {"times", e.listed->times},
@@ -47,14 +74,18 @@ nlohmann::ordered_json row_of(const Entry &e, const ProgramRow &row, const JobRe
             {"threads", e.job.threads},
             {"ns", {{"median", r.median_ns}, {"min", r.min_ns}, {"rounds", e.job.rounds}}},
             {"gflops", r.median_ns > 0 ? r.flops / r.median_ns : 0},
-            {"bytes_moved", r.bytes_moved}};
+            {"bytes_moved", r.bytes_moved},
+            {"limits", {{"gflops", limits.gflops}, {"l2_gbytes", limits.l2_gbytes}, {"memory_gbytes", limits.memory_gbytes}}},
+            {"share_of_limit", share(limits, r, e.job.threads)}};
 }
 
-void print_row(const Entry &e, const ProgramRow &row, const JobResult &r, int width) {
+void print_row(const Entry &e, const ProgramRow &row, const JobResult &r, const Limits &limits, int width) {
+    const double part = share(limits, r, e.job.threads);
     std::printf("%-*s %-8s %-24s ", width, (e.listed->label.empty() ? e.job.problem.text() : e.listed->label).c_str(),
                 row.isa.c_str(), row.schedule.c_str());
     if (r.outcome == "passed")
-        std::printf("%12.2f %12.2f %9.2f\n", r.median_ns / 1e3, r.min_ns / 1e3, r.flops / r.median_ns);
+        std::printf("%12.2f %12.2f %9.2f %6s\n", r.median_ns / 1e3, r.min_ns / 1e3, r.flops / r.median_ns,
+                    part > 0 ? (std::to_string(int(part * 100 + 0.5)) + " %").c_str() : "-");
     else std::printf("%s: %s\n", r.outcome.c_str(), r.why.c_str());
     std::fflush(stdout);
 }
@@ -65,6 +96,19 @@ void check_answer(const Jobber &program, const Job &job, JobResult &r) {
     reference::Verdict v = reference::Judge(job.problem, HCONV_FILL_RANDOM, job.seed, 4096)
                                .verdict(program.take_output(job.output).data());
     if (!v.good) r.outcome = "failed", r.why = v.sentence;
+}
+
+// Job by job.
+void run_between_limits(const Jobber &program, const std::vector<Job> &jobs, std::vector<Limits> &limits,
+                        const std::function<void(size_t, const JobResult &)> &done) {
+    for (size_t i = 0; i < jobs.size(); ++i) {
+        const std::string isa = program.rows()[jobs[i].kernel].isa;
+        JobResult result;
+        limits[i].measure(isa, jobs[i].threads);
+        program.run({jobs[i]}, [&](size_t, const JobResult &r) { result = r; });
+        limits[i].measure(isa, jobs[i].threads);
+        done(i, result);
+    }
 }
 
 } // namespace
@@ -95,14 +139,17 @@ int bench_command(const BenchOptions &given) {
         std::printf("%zu rows are packed: start %s/run where they shall be timed\n", jobs.size(), o.kernels.pack_up.c_str());
         return 0;
     }
-    std::printf("%d thread%s, %d rounds, warm\n%-*s %-8s %-24s %12s %12s %9s\n", o.threads, o.threads > 1 ? "s" : "",
-                o.rounds, width, "problem", "isa", "schedule", "median us", "min us", "GFLOP/s");
+    std::printf("%d thread%s, %d rounds, warm\n%-*s %-8s %-24s %12s %12s %9s %6s\n", o.threads, o.threads > 1 ? "s" : "",
+                o.rounds, width, "problem", "isa", "schedule", "median us", "min us", "GFLOP/s", "limit");
     std::vector<JobResult> results(jobs.size());
-    program.run(jobs, [&](size_t i, const JobResult &r) {
+    std::vector<Limits> limits(jobs.size());
+    auto done = [&](size_t i, const JobResult &r) {
         results[i] = r;
-        print_row(entries[i], program.rows()[jobs[i].kernel], r, width);
+        print_row(entries[i], program.rows()[jobs[i].kernel], r, limits[i], width);
         total_ns += entries[i].listed->times * r.median_ns, total_flops += entries[i].listed->times * r.flops;
-    });
+    };
+    if (o.kernels.results.empty() && o.kernels.runner.empty()) run_between_limits(program, jobs, limits, done);
+    else program.run(jobs, done);
     if (entries.size() > 1)
         std::printf("all, each as often as its *times: %.3f ms, %.2f GFLOP/s\n", total_ns / 1e6,
                     total_ns > 0 ? total_flops / total_ns : 0);
@@ -114,7 +161,7 @@ int bench_command(const BenchOptions &given) {
             std::printf("wrong: %s: %s\nrepro: %s\n", jobs[i].problem.text().c_str(), results[i].why.c_str(),
                         repro("check", jobs[i].problem, row, o.kernels, jobs[i].seed).c_str());
         }
-        rows.push_back(row_of(entries[i], row, results[i]));
+        rows.push_back(row_of(entries[i], row, results[i], limits[i]));
     }
     if (!o.json.empty()) write_file(o.json, rows.dump(1) + "\n");
     return failures ? 1 : 0;

@@ -16,7 +16,7 @@ LAYERS = {
     "generators/": ("generators/", "runtime/", ""),
     "schedules/": ("schedules/", "generators/", "runtime/", ""),
     "tests/reference/": ("tests/reference/", "runtime/", ""),
-    "tools/": ("tools/", "schedules/", "generators/", "tests/reference/", "runtime/", ""),
+    "tools/": ("tools/", "schedules/", "generators/", "tests/reference/", "bench/", "runtime/", ""),
     "tests/": ("tests/", "tools/", "runtime/", ""),
     "bench/": ("bench/", "runtime/include/", ""),
     "examples/": ("examples/", ""),
