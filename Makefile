@@ -13,7 +13,7 @@ goldens: ## run every case below HCONV_GOLDENS (default: tests/goldens) through 
 	@scripts/build.sh && tests/goldens.sh
 bench: ## measure the layers of real networks on this machine
 	@scripts/build.sh hconv && scripts/bench.sh
-bench-rivals: ## measure against PyTorch, OpenVINO and ONNX Runtime (downloads them, some gigabytes)
+bench-rivals: ## measure against PyTorch, OpenVINO, ONNX Runtime and oneDNN (downloads them, some gigabytes)
 	@scripts/build.sh hconv && scripts/rivals.sh
 fuzz: ## new inputs for every parser and reader, SECONDS=600 each; needs clang
 	@SECONDS_EACH=$(or $(SECONDS),600) scripts/fuzz.sh

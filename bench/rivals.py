@@ -31,7 +31,7 @@ NO_NCHW = ("linear",)
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("lists", nargs="*", default=[str(ROOT / "bench/problems/composed.txt")], help="problem lists")
+    parser.add_argument("lists", nargs="*", default=[str(ROOT / "bench/problems/headline.txt")], help="problem lists")
     parser.add_argument("--rows", help="only problems and labels that this regular expression is found in")
     parser.add_argument("--threads", default="1,2", help="numbers of threads (default: 1,2)")
     parser.add_argument("--rounds", type=int, default=15)
