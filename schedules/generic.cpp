@@ -60,6 +60,13 @@ void schedule_generic(Func f, size_t inner, bool output, const Target &target) {
     if (gpu) on_gpu(Stage(f), args, inner, {});
     else on_cpu(Stage(f), args, inner, {}, target);
     for (int u = 0; u < f.num_update_definitions(); ++u) {
+        const auto *lanes = f.update_args(u)[inner].as<Internal::Variable>();
+        if (!lanes || lanes->name != args[inner].name()) {  // columns written through a reduction's variable: as they come
+            std::vector<Var> left = args;
+            left.erase(left.begin() + int(inner));
+            if (gpu) on_gpu(f.update(u), left, 0, f.rvars(u));
+            continue;
+        }
         if (gpu) on_gpu(f.update(u), args, inner, f.rvars(u));
         else on_cpu(f.update(u), args, inner, f.rvars(u), target);
     }
