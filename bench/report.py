@@ -50,7 +50,7 @@ def table(result, isa, threads):
     lines = [f"{threads} thread{'s' if threads > 1 else ''}, {'this CPU' if isa == 'best' else isa}, milliseconds:", "",
              "| layer | hconv | nchw | " + " | ".join(names) + " | best rival / hconv | eager / nchw | share of the limit |",
              "|---" * (len(names) + 6) + "|"]
-    notes = []
+    notes, absent = [], {}
     for row in rows:
         label = row.get("label") or row["problem"]
         if "timings" not in row:
@@ -64,7 +64,12 @@ def table(result, isa, threads):
         lines.append(f"| {label} | {marked('hconv')} | {marked('hconv-nchw')} | " + " | ".join(map(marked, names)) +
                      f" | {number(ratio(result, row))}{f' ({number(over)} over dense)' if over else ''} |"
                      f" {number(nchw_ratio(result, row))} | {limited(row)} |")
-        notes += [f"- {label}: {name}: {why}" for name, why in row["absent"].items()]
+        for name, why in row["absent"].items():
+            absent.setdefault(why, {}).setdefault(name, []).append(label)
+    for why, names_of in absent.items():
+        same = len({tuple(labels) for labels in names_of.values()}) == 1
+        said = {", ".join(names_of): next(iter(names_of.values()))} if same else names_of
+        notes += [f"- {name}: {why}: {', '.join(labels) if len(labels) < len(rows) else 'all rows'}" for name, labels in said.items()]
     return "\n".join(lines + ["", summary(result, rows) + "."] + ([""] + notes if notes else []))
 
 

@@ -50,6 +50,7 @@ def arguments():
     without = [name for name in options.without.split(",") if name]
     unknown = {*options.rivals.split(","), *without} - set(RIVALS)
     options.rivals = [name for name in options.rivals.split(",") if name not in without]
+    options.without = [name for name in RIVALS if name not in options.rivals]
     if options.prepare:
         options.rounds = 0
     if unknown:
@@ -162,14 +163,14 @@ def environment(options, threads):
 
 def measure(options, shared, rivals, threads, rows, take):
     """One measuring process after the other until every row has a result or a reason."""
-    results = Path(options.folder) / f"rows-{threads}.jsonl"
+    results = Path(options.folder) / f"rows-{threads}-{os.getpid()}.jsonl"
     waiting, first = list(rows), True
     while waiting:
         results.write_text("")
         task = {"cpus": sorted(os.sched_getaffinity(0))[-threads:], "threads": threads, "library": str(shared),
-                "name": "rivals", "isa": options.isa, "rivals": rivals, "rounds": options.rounds, "seed": options.seed,
+                "name": "rivals", "isa": options.isa, "rivals": rivals, "without": options.without, "rounds": options.rounds, "seed": options.seed,
                 "rows": waiting, "results": str(results), "overhead": first and options.rounds > 0}
-        with open(Path(options.folder) / f"messages-{threads}.txt", "w") as messages:
+        with open(Path(options.folder) / f"messages-{threads}-{os.getpid()}.txt", "w") as messages:
             worker = subprocess.Popen([sys.executable, str(HERE / "measure.py")], stdin=subprocess.PIPE, text=True,
                                       stdout=messages, stderr=messages, env=environment(options, threads))
             worker.stdin.write(json.dumps(task))
@@ -212,7 +213,7 @@ def print_row(result, row):
     name = f"{row.get('label') or row['problem']} @{row['threads']}"
     if "prepared" in row:
         print("; ".join([f"{name}: ready after {row['prepared']} s"] + [row["why"]] * bool(row["why"]) +
-                        [f"no {n}: {why}" for n, why in row["absent"].items()]), flush=True)
+                        [f"no {n}: {why}" for n, why in row["absent"].items() if why != "not asked for"]), flush=True)
         return
     if "timings" not in row:
         print(f"{name}: not measured: {row['why']}", flush=True)
@@ -223,7 +224,7 @@ def print_row(result, row):
         parts.append(f"{rival[0]} {rival[1]:.1f} us, ratio {figures.ratio(result, row) or 0:.2f}")
     parts.append(f"greatest error {max(t['error'] for t in row['timings'].values()):.1g}, {row['wall_s']:.0f} s")
     parts += [f"{n} WRONG by {t['error']:.1g}" for n, t in row["timings"].items() if not figures.right(row, n)]
-    parts += [f"no {n}" for n in row["absent"]]
+    parts += [f"no {n}" for n, why in row["absent"].items() if why != "not asked for"]
     print(f"{name}: {'; '.join(parts)}", flush=True)
 
 

@@ -48,6 +48,8 @@ class Library:
     def __init__(self):
         os.environ.setdefault("OCL_ICD_FILENAMES", str(folder() / "libintelocl.so"))
         os.environ.setdefault("ONEAPI_DEVICE_SELECTOR", "opencl:cpu")
+        os.environ.setdefault("SYCL_CPU_CU_AFFINITY", "spread")  # else its workers may share a core for a whole row
+        os.environ.setdefault("SYCL_CPU_PLACES", "cores")
         for name in LIBRARIES:
             if (folder() / name).exists():
                 C.CDLL(str(folder() / name), mode=C.RTLD_GLOBAL)
