@@ -51,8 +51,10 @@ class Winograd : public ConvGenerator<Winograd, WinogradStages> {
 public:
     void algorithm(const Problem &p, const Tensors &t, WinogradStages &s) {
         const int taps = t.parameter_extent("weight", 'h'), m = taps - 2, block = t.parameter_block("weight", 'i');
-        const TileGrid grid(p, m, t.extent("y", 'w'), t.extent("y", 'h'));
         Expr w = t.extent("x", 'w'), h = t.extent("x", 'h');
+        const bool tfsame = p.same == HCONV_PAD_TFSAME;
+        const TileGrid grid(p, m, tfsame ? w : w + (p.pad_left + p.pad_right - 2 * p.dilation_w),
+                            tfsame ? h : h + (p.pad_top + p.pad_bottom - 2 * p.dilation_h));
         auto in = [&](const Expr &x, const Expr &y) { return t.input("x", s.ci, x, y, s.n); };
         s.padded(s.ci, s.ix, s.iy, s.n) =
             inside_or_zero(s.ix, s.iy, w, h, in);

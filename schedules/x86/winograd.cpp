@@ -16,7 +16,7 @@ using namespace Halide;
 struct WinogradTiles : Schedule<WinogradStages> {
     Knob m{this, "m", 4, {2, 4}};                                   // outputs of a tile, an axis
     Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                 // vectors of output channels in the block
-    Knob ts{this, "ts", 14, {4, 6, 7, 8, 10, 12, 14}};              // tiles in the block
+    Knob ts{this, "ts", 14, {4, 6, 7, 8, 10, 12, 14, 16}};          // tiles in the block
     Knob ci_u{this, "ci_u", 4, {1, 2, 4}};                          // unroll of the channel sum
     Knob rows{this, "rows", 1, {1, 2, 3, 4, 7, 8}};                 // rows of tiles (times the dilation) a band
     Knob weights{this, "weights", 0, {0, 1}};                       // 1: what stays in the cache is a block's weights
@@ -29,7 +29,7 @@ struct WinogradTiles : Schedule<WinogradStages> {
 
 private:
     bool pays = false;
-    void multiply(WinogradStages &, Func products, int lanes) const;
+    void multiply(WinogradStages &, Func products, const Expr &tiles, int lanes) const;
     void transform(WinogradStages &, const Problem &, int lanes) const;
     void transform_back(WinogradStages &, Func to, const Var &at, int lanes, bool interleaved) const;
 };
@@ -41,11 +41,43 @@ static int input_lanes(const Problem &p, const Machine &m) {
     return lanes;
 }
 
+// Tiles of an image; an open size stands for 56.
+struct Tiles {
+    Tiles(const Problem &p, int m)
+        : columns(x86::ceil_div(x86::size_or(p.ow(), 56), m * p.dilation_w) * p.dilation_w),
+          bands(x86::ceil_div(x86::size_or(p.oh(), 56), m * p.dilation_h)), high(p.dilation_h) {}
+    int columns, bands, high;  // bands of `high` rows of tiles
+    int all() const { return columns * bands * high; }
+};
+
+// Cycles that the map takes: two multiply-adds a cycle; six for a vector that is transformed; what the second cache does not
+// hold comes at 14 bytes a cycle, and at 3 where the third does not hold it either: the weights once a map, if it is small, and
+// its spectrum once a block of outputs; else the weights once a band.
+static double cycles(const Problem &p, const Machine &machine, int m) {
+    const double all = Tiles(p, m).all(), images = std::max(p.n, 1), ci = p.ci, co = p.co, taps = (m + 2) * (m + 2);
+    const double weights = 4 * taps * ci * co, spectrum = 4 * taps * all * images * ci;
+    const double passes = all <= 64 ? 1 : all * images / 28, again = all <= 64 && spectrum > 1 << 20 ? spectrum * co / 32 : 0;
+    const double streamed = weights < 1 << 20 ? 0 : weights * passes / (weights < 24 << 20 ? 14 : 3) + again / 14;
+    return all * images * taps * (ci * co / 2 + 6 * (ci + co)) / machine.lanes + streamed;
+}
+static double direct_cycles(const Problem &p, const Machine &machine) {
+    const double pixels = double(x86::size_or(p.ow(), 56)) * x86::size_or(p.oh(), 56) * std::max(p.n, 1);
+    return (pixels * 9 / 1.9 / machine.lanes + 3.6) * p.ci * p.co;
+}
+
 void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
-    const int lanes = x86::vector_lanes(p.co, machine);
-    m = 4;
-    co_vecs = machine.lanes == 16 && p.co > lanes ? 2 : 1;
-    ts = machine.lanes == 4 ? 12 : 14;
+    const double by4 = cycles(p, machine, 4), by2 = cycles(p, machine, 2);
+    m = by4 <= by2 ? 4 : 2;
+    pays = std::min(by4, by2) < 0.9 * direct_cycles(p, machine) && input_lanes(p, machine) >= 4;
+    const Tiles map(p, m);
+    weights = !p.open() && map.all() <= 64;
+    const int least = 4.0 * (m + 2) * (m + 2) * p.ci * p.co > 4 << 20 ? 28 : 14;
+    rows = weights ? map.bands : std::min(map.bands, x86::ceil_div(least, map.columns * map.high));
+    const int tiles = rows * map.columns * map.high, vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, machine));
+    // Few tiles are one block, so that weights, which come from afar, are read once; but no block is of few sums.
+    const bool wide = machine.lanes == 16 ? tiles > 16 || tiles < 10 || p.ci <= 128 : machine.lanes == 8 && tiles < 28 && tiles % 14;
+    co_vecs = wide && vectors > 1 ? 2 : 1;
+    ts = x86::even_parts(tiles, machine.lanes == 16 ? (wide ? 14 : 16) : machine.lanes == 8 ? (wide ? 6 : 14) : 12);
     ci_u = machine.lanes == 16 ? 4 : 1;
     while (input_lanes(p, machine) % ci_u) ci_u = ci_u / 2;
 }
@@ -61,12 +93,21 @@ std::string WinogradTiles::layout(const hconv_tensor &t, const Problem &p, const
     return letters == "oihw" ? "wino" + std::to_string(m) + ":OhwI" + std::to_string(input_lanes(p, machine)) + "i" + outputs : "";
 }
 
-// products(co, t, i, j) of one block of outputs: its weights pass by once for all tiles of the band.
-void WinogradTiles::multiply(WinogradStages &s, Func products, int lanes) const {
+// products(co, t, i, j) of one block of outputs: its weights pass by once for all tiles of the band. Where the number of
+// tiles is open, their block is the smallest that covers them in as few blocks as the widest.
+void WinogradTiles::multiply(WinogradStages &s, Func products, const Expr &tiles, int lanes) const {
     Var to("to"), ti("ti"), unrolled("pu"), lane("pl");
-    products.bound(s.i, 0, m + 2).bound(s.j, 0, m + 2).split(s.co, unrolled, lane, lanes);
-    products.split(s.t, to, ti, int(ts), TailStrategy::ShiftInwards).reorder(lane, unrolled, ti, to, s.i, s.j);
-    products.vectorize(lane).unroll(unrolled).unroll(ti).never_partition_all();
+    products.bound(s.i, 0, m + 2).bound(s.j, 0, m + 2);
+    auto block = [&](Stage st, int width) {
+        st.split(s.co, unrolled, lane, lanes).split(s.t, to, ti, width, TailStrategy::ShiftInwards);
+        st.reorder(lane, unrolled, ti, to, s.i, s.j).vectorize(lane).unroll(unrolled).unroll(ti).never_partition_all();
+    };
+    if (tiles.defined()) {
+        const Expr blocks = (tiles + int(ts) - 1) / int(ts), even = (tiles + blocks - 1) / blocks;
+        for (int width : {1, 4, 7, 10})
+            if (width < ts) block(products.specialize(even <= width), width);
+    }
+    block(Stage(products), ts);
     s.acc.compute_at(products, to).reorder_storage(s.co, s.t);
     s.acc.update().reorder({s.co, s.t, s.r.x, s.r.y, s.i, s.j});
     for (Stage st : {Stage(s.acc), s.acc.update()}) st.unroll(s.t).vectorize(s.co, lanes).unroll(s.co);
@@ -126,7 +167,8 @@ void WinogradTiles::apply(WinogradStages &s, const Problem &p, const Target &tar
     Func products = s.acc.in(s.half);
     products.compute_at(s.out, work).bound_extent(s.co, co.size());
     s.acc.bound_extent(s.co, co.size());
-    multiply(s, products, co.lanes);
+    const Expr columns = (s.out.output_buffer().dim(1).extent() + (wide - 1)) / wide * p.dilation_w;
+    multiply(s, products, p.ow() == HCONV_OPEN ? columns * (rows * p.dilation_h) : Expr(), co.lanes);
 
     if (p.nchw()) {
         tiles(s.map);
