@@ -15,6 +15,7 @@ using namespace Halide;
 struct Patches : Schedule<TransposedStages> {
     Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // input pixels in the block
     Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // input rows a task
+    Knob apart{this, "apart", 0, {0, 1}};                          // 1: a block of channels is a task of its own
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
@@ -34,8 +35,8 @@ static PatchRow row_of(const Problem &p, const Machine &m) {
     PatchRow row{p.co % m.lanes != 0, 0, m.lanes};
     while (p.co % row.stored) row.stored /= 2;
     const int all = row.whole ? x86::ceil_div(p.co * p.stride_w, m.lanes) : p.co / m.lanes;
-    row.vectors = row.whole ? all : 4;
-    while (all % row.vectors || (m.lanes < 16 && row.vectors == 4)) --row.vectors;
+    row.vectors = row.whole ? all : m.lanes == 16 ? 2 : 1;
+    while (all % row.vectors) --row.vectors;
     return row;
 }
 
@@ -44,18 +45,22 @@ void Patches::defaults(const Problem &p, const Machine &m) {
     int held = 1;
     while (held < std::min(width, 14) && x86::fits_registers({vectors, held + 1}, m)) ++held;
     xs = x86::even_parts(width, held);
-    rows = x86::even_parts(x86::size_or(p.h, 64), 4);
+    apart = !row_of(p, m).whole && int64_t(p.ci) * p.co * p.kh * p.kw * 4 > m.l2_bytes / 2;
+    // Rows that stay in the second cache beside a block's weights, while the blocks pass.
+    const int64_t row_bytes = 4 * int64_t(width) * p.ci;
+    rows = x86::even_parts(x86::size_or(p.h, 64), int(std::clamp<int64_t>(m.l2_bytes / 2 / row_bytes, 4, apart ? 16 : 4)));
 }
 
 bool Patches::feasible(const Problem &p, const Machine &m) const {
     const PatchRow row = row_of(p, m);
     return patches(p) && p.groups == 1 && !p.nchw() && row.stored >= 4 && row.vectors <= 4 && rows >= 1 && xs >= 1 &&
-           (!row.whole || p.co * p.stride_w % m.lanes == 0) && xs <= x86::size_or(p.w, x86::open_width) &&
+           !(apart && row.whole) && (!row.whole || p.co * p.stride_w % m.lanes == 0) && xs <= x86::size_or(p.w, x86::open_width) &&
            x86::fits_registers({row.vectors, xs}, m);
 }
 
-std::string Patches::layout(const hconv_tensor &t, const Problem &, const Machine &) const {
-    return t.letters == std::string("oihw") ? "hiwo" : "";
+std::string Patches::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
+    const PatchRow row = row_of(p, m);
+    return t.letters != std::string("oihw") ? "" : row.whole ? "hiwo" : "Ohwi" + std::to_string(row.vectors * m.lanes) + "o";
 }
 
 void Patches::apply(TransposedStages &s, const Problem &p, const Target &t) const {
@@ -74,12 +79,13 @@ void Patches::apply(TransposedStages &s, const Problem &p, const Target &t) cons
     const Expr width = s.out.output_buffer().dim(1).extent() / p.stride_w;
     x86::specialize_widths(s.out, width, p.w, x86::widths_below(xs), [&](Stage st, int pixels, TailStrategy tail) {
         st.split(s.x, s.xq, s.px, p.stride_w, TailStrategy::RoundUp).split(s.xq, xo, xi, pixels, tail);
-        st.reorder({lane, unrolled, s.px, xi, s.py, xo, cb, yi, task, s.n});
+        if (apart) st.reorder({lane, unrolled, s.px, xi, s.py, xo, yi, cb, task, s.n}).fuse(cb, task, task);
+        else st.reorder({lane, unrolled, s.px, xi, s.py, cb, xo, yi, task, s.n});
         st.vectorize(lane).unroll(unrolled).unroll(s.px).unroll(xi);
         x86::parallel_tasks(st, task, s.n, p.n);
     });
     s.acc.bound_extent(s.co, channels).bound_extent(s.px, p.stride_w).bound_extent(s.py, p.stride_h);
-    s.acc.compute_at(s.out, xo).reorder_storage(s.co, s.px, s.xq);
+    s.acc.compute_at(s.out, apart ? xo : cb).reorder_storage(s.co, s.px, s.xq);
     // Known sizes prove that no zeros are read.
     if (p.h == HCONV_OPEN || p.w == HCONV_OPEN) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
     for (Stage st : {Stage(s.acc), s.acc.update()}) {
