@@ -26,7 +26,7 @@ DENSE_FAST, OTHER_FAST = re.compile(r"conv2d_ci(\d{2,})_h\d+_co\d+_k3_p1_"), re.
 BATCH_OF = ("conv2d", "pointwise", "depthwise", "grouped", "depthwise_separable", "transposed", "wtconv", "condconv", "dynamicconv", "odconv")
 AT_LEAST = {"resnet50": 7, "mobilenet_v2": 3, "efficientnet_b0_depthwise": 3, "resnext50_grouped": 2, "octresnet50_25": 2,
             "octresnet50_50": 2, "vgg16": 2, "wtconvnext_t": 2, "convnext_t_depthwise": 2}  # of the others one
-PREPADDED = "conv2d_ci64_h58_co64_k3_bn_relu"  # beside conv2d_ci64_h56_co64_k3_p1_bn_relu
+PREPADDED_OF = "conv2d_ci64_h56_co64_k3_p1"  # the layer that is also measured on an input that has its padding already
 BATCH = 8
 
 
@@ -99,8 +99,15 @@ def variant(problem):
     return re.split(r"_n?\d|_ci", problem)[0]
 
 
-def fast_rows(rows):
-    return [r + "_fast" for r in rows if OTHER_FAST.match(r) or (DENSE_FAST.match(r) and int(DENSE_FAST.match(r)[1]) >= 64)]
+def is_fast(problem):
+    dense = DENSE_FAST.match(problem)
+    return bool(OTHER_FAST.match(problem) or (dense and int(dense[1]) >= 64))
+
+
+def with_relatives(problem):
+    """What is compared with the row's own kernel stands behind it, so that it is measured at about the same time."""
+    padded_before = [problem.replace("_h56_", "_h58_").replace("_p1", "")] * (core(problem) == PREPADDED_OF)
+    return [problem] + padded_before + [problem + "_fast"] * is_fast(problem)
 
 
 def head_of(name, what, got):
@@ -131,7 +138,7 @@ def main():
         base = [text_of[c] for c in taken]
         greatest = lambda p: max(of.get(core(p), (0,))[0] for of in shares.values())
         batched = [max((p for p in base if variant(p) == v), key=greatest) for v in BATCH_OF]
-        return base + [PREPADDED] + fast_rows(base) + list(map(with_batch, batched)), got
+        return [r for p in base for r in with_relatives(p)] + list(map(with_batch, batched)), got
 
     folder = ROOT / "bench/problems"
     covering, got = rows_of(10**6)
