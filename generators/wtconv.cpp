@@ -2,7 +2,8 @@
 // bands_i(c,x,y,b) = sum_{u,v} a_{b%2}(u) a_{b/2}(v) low_i(c, 2x+v-P, 2y+u-P),  low_0 = x, low_{i+1} = bands_i(b=0)
 // conv_i(c,x,y,b) = [b = 0] back_{i+1}(c,x,y) + sum_{u,v} w_i(c,b,v,u) bands_i(c, x+u-pl, y+v-pt, b)
 // back_i(c,x,y) = sum_{b} sum_{u,v: 2y'+u-P=y, 2x'+v-P=x} r_{b%2}(u) r_{b/2}(v) conv_i(c,x',y',b);  zero outside every map
-// out = act(base(x) + back_0 + residual), where the stride keeps pixels (2-D) or after the means it takes (1-D).
+// out = act(base(x) + residual), base = bias + back_0 + window on x, where the stride keeps pixels (2-D) or after the
+// means it takes (1-D).
 // SPDX-License-Identifier: MIT
 #include "generators/wtconv.h"
 
@@ -82,13 +83,11 @@ public:
             low.push_back(analyse(o, taps, low.back(), s, level, number, size_of(w, i + 1), size_of(h, i + 1)));
         }
         for (int i = o.levels - 1; i >= 0; --i) {
-            convolve(p, t, o, s, i);
+            convolve(p, t, o, low[size_t(i) + 1], s, i);
             const bool keep = i == 0 && !o.lines;
             synthesise(o, taps, low[size_t(i) + 1], s, s.levels[size_t(i)], keep ? p.stride_h : 1);
-            if (i == 0) continue;
-            s.levels[size_t(i)].back.bound(s.x, 0, low[size_t(i)].w).bound(s.y, 0, low[size_t(i)].h);
         }
-        finish(p, t, o, s);
+        finish(p, t, o, low[0], s);
     }
 
 private:
@@ -98,10 +97,14 @@ private:
     static Map analyse(const hconv_wtconv &o, const Taps &taps, const Map &in, const WtconvStages &s, WtconvLevel &level,
                        const std::string &number, const Expr &w, const Expr &h) {
         const std::vector<Var> args{s.c, s.x, s.y, s.b, s.n};
-        const Expr x = clamp(s.x, 0, w - 1), y = clamp(s.y, 0, h - 1);
+        const Expr x = clamp(likely(s.x), 0, w - 1), y = clamp(likely(s.y), 0, h - 1);
+        // Maps are zero around themselves, as far as short filters reach.
+        auto read = [&](const Expr &i, const Expr &size, const std::function<Expr(Expr)> &value) {
+            return o.wavelet->length > kMostConstantTaps ? inside_or_zero(i, size, value) : value(i);
+        };
         Func across = level.across;
         sum_over(across, args, o.wavelet->length, o.lines ? s.x == x : Expr(true), [&](const Expr &v) {
-            return taps.analysis(s.b, v) * inside_or_zero(2 * (o.lines ? x : s.x) + v - o.before, in.w, [&](const Expr &i) {
+            return taps.analysis(s.b, v) * read(2 * (o.lines ? x : s.x) + v - o.before, in.w, [&](const Expr &i) {
                 return in.at(s.c, i, s.y, s.n);
             });
         });
@@ -110,7 +113,7 @@ private:
         } else {
             level.bands = Func("bands" + number);
             sum_over(level.bands, args, o.wavelet->length, s.x == x && s.y == y, [&](const Expr &u) {
-                return taps.analysis(s.b % 2, u) * inside_or_zero(2 * y + u - o.before, in.h, [&](const Expr &i) {
+                return taps.analysis(s.b % 2, u) * read(2 * y + u - o.before, in.h, [&](const Expr &i) {
                     return across(s.c, x, i, s.b / 2, s.n);
                 });
             });
@@ -119,17 +122,29 @@ private:
         return {[bands](Expr c, Expr x, Expr y, Expr n) { return bands(c, x, y, 0, n); }, w, h};
     }
 
-    static void convolve(const Problem &p, const Tensors &t, const hconv_wtconv &o, WtconvStages &s, int i) {
+    // Taps outside the map add nothing: whole rows of them are left out.
+    static RDom window(const Problem &p, const hconv_wtconv &o, const Map &m, const Expr &y, const char *name) {
+        RDom r(0, p.kw, 0, o.lines ? 1 : p.kh, name);
+        if (!o.lines) r.where(y + r.y >= (p.kh - 1) / 2 && y + r.y < m.h + (p.kh - 1) / 2);
+        return r;
+    }
+    static Expr tap(const Problem &p, const hconv_wtconv &o, const Map &m, const RDom &r, const Expr &x, const Expr &y,
+                    const std::function<Expr(Expr, Expr)> &value) {
+        return inside_or_zero(likely(x + r.x - (p.kw - 1) / 2), m.w, [&](const Expr &i) {
+            return likely(value(i, o.lines ? y : clamp(y + r.y - (p.kh - 1) / 2, 0, m.h - 1)));
+        });
+    }
+
+    static void convolve(const Problem &p, const Tensors &t, const hconv_wtconv &o, const Map &m, WtconvStages &s, int i) {
         WtconvLevel &level = s.levels[size_t(i)];
-        const int rows = o.lines ? 1 : p.kh;
-        RDom r(0, p.kw, 0, rows, "r");
+        RDom r = window(p, o, m, s.y, "r");
         Expr back = 0.0f;
         if (i + 1 < o.levels) back = select(s.b == 0, s.levels[size_t(i) + 1].back(s.c, s.x, s.y, s.n), 0.0f);
         Func bands = level.bands;
         level.conv(s.c, s.x, s.y, s.b, s.n) = back;
         level.conv(s.c, s.x, s.y, s.b, s.n) +=
             t.parameter("wavelet." + std::to_string(i) + ".weight", {s.c, s.b, r.y, r.x}) *
-            bands(s.c, s.x + r.x - (p.kw - 1) / 2, s.y + r.y - (rows - 1) / 2, s.b, s.n);
+            tap(p, o, m, r, s.x, s.y, [&](const Expr &x, const Expr &y) { return bands(s.c, x, y, s.b, s.n); });
     }
 
     // Columns, then rows. Output i takes the taps of parity (i + P) % 2 from samples (i + P) / 2, and before.
@@ -140,8 +155,12 @@ private:
                         const std::function<Expr(Expr, Expr)> &value) {
             sum_over(f, args, o.wavelet->length, Expr(true), [&](const Expr &t) {
                 Expr b = t % 2, tap = t / 2;
-                return taps.synthesis(at % 2, b, tap) *
-                       inside_or_zero(at / 2 - tap, size, [&](const Expr &i) { return value(i, b); });
+                // Two taps: every sample that counts is inside.
+                Expr v = o.wavelet->length == 2 ? value(at / 2, b)
+                                                : inside_or_zero(likely(at / 2 - tap), size, [&](const Expr &i) {
+                                                      return likely(value(i, b));
+                                                  });
+                return taps.synthesis(at % 2, b, tap) * v;
             });
         };
         if (!o.lines)
@@ -152,19 +171,19 @@ private:
         });
     }
 
-    static void finish(const Problem &p, const Tensors &t, const hconv_wtconv &o, WtconvStages &s) {
-        const int rows = o.lines ? 1 : p.kh, step = o.lines ? 1 : p.stride_w;
-        RDom r(0, p.kw, 0, rows, "r_base");
-        s.base(s.c, s.x, s.y, s.n) = t.parameter("bias", {s.c});
+    static void finish(const Problem &p, const Tensors &t, const hconv_wtconv &o, const Map &m,
+                       WtconvStages &s) {
+        const int step = o.lines ? 1 : p.stride_w;
+        RDom r = window(p, o, m, s.y * step, "r_base");
+        s.base(s.c, s.x, s.y, s.n) = t.parameter("bias", {s.c}) + s.levels[0].back(s.c, s.x, s.y, s.n);
         s.base(s.c, s.x, s.y, s.n) +=
             t.parameter("base.weight", {s.c, r.y, r.x}) *
-            s.padded(s.c, s.x * step + r.x - (p.kw - 1) / 2, s.y * step + r.y - (rows - 1) / 2, s.n);
-        Expr sum = s.base(s.c, s.x, s.y, s.n) + s.levels[0].back(s.c, s.x, s.y, s.n);
+            tap(p, o, m, r, s.x * step, s.y * step, [&](const Expr &x, const Expr &y) { return m.at(s.c, x, y, s.n); });
+        Expr sum = s.base(s.c, s.x, s.y, s.n);
         if (o.lines && p.stride_w > 1) {
-            RDom m(0, p.stride_w, "m");
+            RDom mean(0, p.stride_w, "mean");
             s.total(s.c, s.x, s.y, s.n) = 0.0f;
-            s.total(s.c, s.x, s.y, s.n) += s.base(s.c, s.x * p.stride_w + m, s.y, s.n) +
-                                          s.levels[0].back(s.c, s.x * p.stride_w + m, s.y, s.n);
+            s.total(s.c, s.x, s.y, s.n) += s.base(s.c, s.x * p.stride_w + mean, s.y, s.n);
             sum = s.total(s.c, s.x, s.y, s.n) * (1.0f / float(p.stride_w));
         }
         if (p.residual()) sum += t.input("residual", s.c, s.x, s.y, s.n);

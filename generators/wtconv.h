@@ -24,7 +24,7 @@ struct WtconvStages {
     std::vector<WtconvLevel> levels;
     bool two_passes = false;        // across and up are worth storing; else bands and back read through them
     Halide::Func padded{"padded"};   // (c, x, y, n): the input with zeros around it
-    Halide::Func base{"base"};       // pure: bias; update 0: the window on x
+    Halide::Func base{"base"};       // pure: bias and back of level 0; update 0: the window on x
     Halide::Func total{"total"};     // wtconv1d with a stride: sums of as many pixels; else undefined
     Halide::Func out{"out"};
     std::vector<Halide::Func> outputs() const { return {out}; }

@@ -1,6 +1,7 @@
-// wtconv.cpp - wavelet convolution, nhwc: channels never mix, so a task is a vector of channels of one image, and its
-// whole pyramid of sub-bands stays in the second cache, zeros around them included. Convolutions of sub-bands and of the
-// input keep a block of pixels in registers.
+// wtconv.cpp - wavelet convolution: channels never mix, so a task is a vector of channels of one image, and its whole
+// pyramid of sub-bands stays in the second cache, zeros around them included. Haar: a block of pixels of all sub-bands is
+// convolved in registers and put together at once, in the last level with the window on the input. Longer wavelets
+// overlap: their convolved sub-bands are stored.
 // SPDX-License-Identifier: MIT
 #include "generators/wtconv.h"
 
@@ -12,52 +13,57 @@ namespace hconv {
 
 using namespace Halide;
 
-struct Pyramid : Schedule<WtconvStages> {
-    Knob pixels{this, "pixels", 8, {6, 8, 12, 14, 20, 28}};  // in registers, at most
+namespace {
 
-    void defaults(const Problem &, const Machine &m) override { pixels = m.lanes == 4 ? 12 : 14; }
+constexpr int open_width = 8;  // blocks for sub-bands of any width: small maps are not computed in vain
+
+// Pixels of a row, of so many sub-bands at once.
+struct Block {
+    int w, bands;
+};
+
+struct Pyramid : Schedule<WtconvStages> {
+    Knob pixels{this, "pixels", 8, {6, 8, 10, 12, 14, 16, 20, 28}};  // in registers, at most
+
+    void defaults(const Problem &, const Machine &m) override { pixels = m.lanes == 16 ? 16 : m.lanes == 8 ? 14 : 12; }
     bool feasible(const Problem &, const Machine &) const override;
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
     void apply(WtconvStages &, const Problem &, const Target &) const override;
 
 private:
-    void convolve(WtconvStages &, WtconvLevel &, const Var &task, int lanes, int w, int h) const;
+    void level(WtconvStages &, const hconv_wtconv &, const Problem &, int i, const Var &task, const Machine &) const;
+    void tiles(WtconvStages &, Func f, const hconv_wtconv &, const Problem &, const Var &lane,
+               const std::vector<Var> &outside, const Machine &) const;
+    Block block_of(int w, int bands, const Machine &) const;
+    Block block_of(const Problem &, const hconv_wtconv &, int level, const Machine &) const;
 };
 
-struct PixelBlock {
-    int w, h;
-};
-
-// The block of at most that many pixels that covers a map in the least time: a multiply-add a pixel and tap, a load a tap.
-static PixelBlock block_of(int w, int h, int pixels) {
-    PixelBlock best{1, 1};
+// The block that covers rows of that width in the least time: a multiply-add a pixel and tap, eight at least to hide its
+// latency, and a load a tap.
+Block Pyramid::block_of(int w, int bands, const Machine &m) const {
+    Block best{1, 1};
     int64_t least = INT64_MAX;
-    for (PixelBlock b{1, 1}; b.w <= std::min(w, pixels); ++b.w)
-        for (b.h = 1; b.h <= h && b.w * b.h <= pixels; ++b.h) {
-            int64_t time = int64_t(x86::ceil_div(w, b.w)) * x86::ceil_div(h, b.h) * (std::max(b.w * b.h, 8) + 1);
+    for (Block b{w, 1}; b.w >= 1; --b.w)
+        for (b.bands = 1; b.bands <= bands; b.bands *= 2) {
+            if (b.w * b.bands > pixels || !x86::fits_registers({b.bands, b.w}, m)) continue;
+            int64_t time = int64_t(x86::ceil_div(w, b.w)) * (bands / b.bands) * (std::max(b.w * b.bands, 8) + 1);
             if (time < least) least = time, best = b;
         }
     return best;
 }
-
-// A window's sum over a block: taps of a row share their loads.
-static void accumulate(Func sum, const WtconvStages &s, Func at, const Var &tile, int lanes) {
-    sum.compute_at(at, tile).bound_extent(s.c, lanes).vectorize(s.c, lanes).unroll(s.x).unroll(s.y);
-    std::vector<VarOrRVar> order{s.c, s.x, s.y};
-    for (const RVar &r : sum.rvars(0)) order.push_back(r);
-    sum.update().reorder(order).vectorize(s.c, lanes).unroll(s.x).unroll(s.y);
+Block Pyramid::block_of(const Problem &p, const hconv_wtconv &o, int level, const Machine &m) const {
+    return block_of(x86::size_or(hconv_wtconv_size(p.w, level + 1), open_width), o.bands, m);
 }
 
 // The widest vector that divides the channels; 0: none does.
-static int lanes_of(const Problem &p, const Machine &m) {
+int lanes_of(const Problem &p, const Machine &m) {
     for (int lanes = m.lanes; lanes >= 4; lanes /= 2)
         if (p.ci % lanes == 0) return lanes;
     return 0;
 }
 
 bool Pyramid::feasible(const Problem &p, const Machine &m) const {
-    return !p.nchw() && p.h != HCONV_OPEN && p.w != HCONV_OPEN && lanes_of(p, m) && pixels >= 1 &&
-           x86::fits_registers({1, pixels}, m);
+    return !p.nchw() && lanes_of(p, m) && pixels >= 1 && x86::fits_registers({1, pixels}, m);
 }
 
 std::string Pyramid::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
@@ -65,8 +71,26 @@ std::string Pyramid::layout(const hconv_tensor &t, const Problem &p, const Machi
     return letters == "ohw" ? "Ohw" + inside : letters == "oshw" ? "Oshw" + inside : letters == "o" ? "O" + inside : "";
 }
 
+// A window's sum over a block, in registers: taps of a row share their loads.
+void accumulate(Func sum, const WtconvStages &s, Func at, const Var &block, int lanes) {
+    sum.compute_at(at, block).bound_extent(s.c, lanes).vectorize(s.c, lanes).unroll(s.x).unroll(s.y);
+    Stage window = sum.update();
+    const std::vector<RVar> r = sum.rvars(0);
+    window.reorder(s.c, s.x, s.y, r[0], r[1]).vectorize(s.c, lanes).unroll(s.x).unroll(s.y).unroll(r[0]);
+}
+
+// `bands` sub-bands of a block of pixels, some at once.
+void convolve(WtconvStages &s, Func conv, int bands, Func at, const Var &tile, int lanes, Block block) {
+    Var bo("bo");
+    accumulate(conv, s, at, tile, lanes);
+    conv.bound_extent(s.b, bands).unroll(s.b);
+    const std::vector<RVar> r = conv.rvars(0);
+    conv.update().split(s.b, bo, s.b, block.bands, TailStrategy::RoundUp);
+    conv.update().reorder(s.c, s.x, s.y, s.b, r[0], r[1], bo).unroll(s.b);
+}
+
 // A stage of a task, a vector of channels at every place.
-static void stage(Func f, const WtconvStages &s, Func out, const Var &task, int lanes) {
+void stage(Func f, const WtconvStages &s, Func out, const Var &task, int lanes) {
     f.compute_at(out, task).store_in(MemoryType::Heap).bound_extent(s.c, lanes).vectorize(s.c, lanes);
     for (int u = 0; u < f.num_update_definitions(); ++u) {
         std::vector<VarOrRVar> order{s.c};
@@ -75,44 +99,78 @@ static void stage(Func f, const WtconvStages &s, Func out, const Var &task, int 
     }
 }
 
-// The sub-bands' windows: a block of pixels of one band in registers, then stored.
-void Pyramid::convolve(WtconvStages &s, WtconvLevel &level, const Var &task, int lanes, int w, int h) const {
-    Var xo("xo"), xi("xi"), yo("yo"), yi("yi");
-    const PixelBlock block = block_of(w, h, pixels);
+}  // namespace
+
+// Sub-bands of a level, and what the level gives back to the one before.
+void Pyramid::level(WtconvStages &s, const hconv_wtconv &o, const Problem &p, int i, const Var &task,
+                    const Machine &m) const {
+    WtconvLevel &level = s.levels[size_t(i)];
+    const Block block = block_of(p, o, i, m);
+    const int lanes = lanes_of(p, m);
+    Var xo("xo"), xi("xi"), yi("yi"), bo("bo"), xp("xp");
+    if (s.two_passes) {
+        stage(level.across, s, s.out, task, lanes), stage(level.up, s, s.out, task, lanes);
+        level.across.bound(s.b, 0, 2).reorder(s.c, s.b, s.x, s.y, s.n).unroll(s.b);
+    }
+    stage(level.bands, s, s.out, task, lanes);
+    level.bands.bound(s.b, 0, o.bands).reorder(s.c, s.b, s.x, s.y, s.n).unroll(s.b);
+    if (o.wavelet->length == 2) {
+        if (i == 0) return;
+        stage(level.back, s, s.out, task, lanes);
+        level.back.split(s.x, xo, xi, 2 * block.w, TailStrategy::RoundUp).reorder(s.c, xi, xo, s.y, s.n).unroll(xi);
+        if (!o.lines) level.back.split(s.y, s.y, yi, 2, TailStrategy::RoundUp).reorder(s.c, xi, yi, xo, s.y).unroll(yi).never_partition(s.y);
+        return convolve(s, level.conv, o.bands, level.back, xo, lanes, block);
+    }
     Func stored = level.conv.in();
     stage(stored, s, s.out, task, lanes);
-    stored.bound(s.x, 0, w).bound(s.y, 0, h);
-    stored.split(s.x, xo, xi, block.w, TailStrategy::ShiftInwards).split(s.y, yo, yi, block.h, TailStrategy::ShiftInwards);
-    stored.reorder(s.c, xi, yi, xo, yo, s.b, s.n).unroll(xi).unroll(yi);
-    accumulate(level.conv, s, stored, xo, lanes);
+    stored.split(s.x, xo, xi, block.w, TailStrategy::RoundUp).split(s.b, bo, s.b, block.bands, TailStrategy::RoundUp);
+    stored.reorder(s.c, s.b, xi, xo, s.y, bo, s.n).unroll(xi).unroll(s.b);
+    convolve(s, level.conv, block.bands, stored, xo, lanes, block);
+    stage(level.back, s, s.out, task, lanes);
+    level.back.split(s.x, s.x, xp, 2, TailStrategy::GuardWithIf).reorder(s.c, xp, s.x, s.y, s.n).unroll(xp);
+}
+
+// The tiles of f, which reads base; in each the sub-bands of level 0 are convolved, in each row of one the window on x.
+void Pyramid::tiles(WtconvStages &s, Func f, const hconv_wtconv &o, const Problem &p, const Var &lane,
+                    const std::vector<Var> &outside, const Machine &m) const {
+    const Block block = block_of(p, o, 0, m);
+    const int stride = o.lines ? 1 : p.stride_w, h = o.lines || stride % 2 == 0 ? 1 : 2;
+    const int w = stride == 1 ? 2 * block.w : std::max(1, block.w / stride) * 2, part = w <= pixels ? w : w / 2;
+    Var xo("xo"), xb("xb"), xi("xi"), yo("yo"), yi("yi");
+    auto tail = [](int size, int by) { return size && size % by == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf; };
+    f.split(s.x, xo, xi, w, tail(o.ow, w)).split(xi, xb, xi, part, TailStrategy::RoundUp);
+    f.split(s.y, yo, yi, h, tail(o.lines ? 1 : o.oh, h));
+    std::vector<VarOrRVar> order{lane, xi, xb, yi, xo, yo};
+    order.insert(order.end(), outside.begin(), outside.end());
+    f.reorder(order).vectorize(lane).unroll(xi).unroll(xb).unroll(yi).never_partition(yo);
+    s.base.bound_extent(s.x, part).bound_extent(s.y, 1);
+    accumulate(s.base, s, f, xb, lanes_of(p, m));
+    if (o.wavelet->length > 2) return;
+    s.levels[0].conv.bound_extent(s.x, (w - 1) * stride / 2 + 1).bound_extent(s.y, (h - 1) * stride / 2 + 1);
+    convolve(s, s.levels[0].conv, o.bands, f, xo, lanes_of(p, m), block);
 }
 
 void Pyramid::apply(WtconvStages &s, const Problem &p, const Target &t) const {
     const hconv_wtconv o = hconv_wtconv_of(&p);
-    const int lanes = lanes_of(p, Machine::of(t));
-    const PixelBlock block = block_of(o.ow, o.oh, pixels);
-    Var task("task"), lane("lane"), xo("xo"), xi("xi"), yo("yo"), yi("yi"), xp("xp");
-    s.out.bound(s.c, 0, p.ci).bound(s.x, 0, o.ow).bound(s.y, 0, o.oh);
+    const Machine m = Machine::of(t);
+    const int lanes = lanes_of(p, m);
+    Var task("task"), lane("lane"), xl("xl");
+    s.out.bound(s.c, 0, p.ci);
+    if (o.ow) s.out.bound(s.x, 0, o.ow);
+    if (o.oh) s.out.bound(s.y, 0, o.oh);
     if (p.n != HCONV_OPEN) s.out.bound(s.n, 0, p.n);
     s.out.split(s.c, task, lane, lanes, TailStrategy::RoundUp);
-    s.out.split(s.x, xo, xi, block.w, TailStrategy::ShiftInwards).split(s.y, yo, yi, block.h, TailStrategy::ShiftInwards);
-    s.out.reorder({lane, xi, yi, xo, yo, task, s.n}).vectorize(lane).unroll(xi).unroll(yi);
+    if (s.total.defined()) {
+        Func stored = s.base.in();
+        stage(stored, s, s.out, task, lanes), stage(s.total, s, s.out, task, lanes);
+        tiles(s, stored, o, p, s.c, {s.n}, m);
+        s.out.reorder(lane, s.x, s.y, task, s.n).vectorize(lane);
+    } else {
+        tiles(s, s.out, o, p, lane, {task, s.n}, m);
+    }
     x86::parallel_tasks(s.out, task, s.n, p.n);
     stage(s.padded, s, s.out, task, lanes);
-    for (int i = 0; i < o.levels; ++i) {
-        WtconvLevel &level = s.levels[size_t(i)];
-        if (s.two_passes) stage(level.across, s, s.out, task, lanes), stage(level.up, s, s.out, task, lanes);
-        stage(level.bands, s, s.out, task, lanes);
-        level.bands.bound(s.b, 0, o.bands).reorder(s.c, s.b, s.x, s.y, s.n).unroll(s.b);
-        convolve(s, level, task, lanes, hconv_wtconv_size(p.w, i + 1), o.lines ? 1 : hconv_wtconv_size(p.h, i + 1));
-        stage(level.back, s, s.out, task, lanes);
-        level.back.split(s.x, s.x, xp, 2, TailStrategy::GuardWithIf).reorder(s.c, xp, s.x, s.y, s.n).unroll(xp);
-    }
-    if (s.total.defined()) {
-        stage(s.base, s, s.out, task, lanes), stage(s.total, s, s.out, task, lanes);
-        return;
-    }
-    accumulate(s.base, s, s.out, xo, lanes);
+    for (int i = 0; i < o.levels; ++i) level(s, o, p, i, task, m);
 }
 
 }  // namespace hconv
