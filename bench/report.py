@@ -3,8 +3,8 @@
 
 SPDX-License-Identifier: MIT
 bench/figures.py says what a ratio is, bench/classes.py what is asked of which layers. Several JSON files make one report.
---into replaces what stands between the two marks in a file. --short: the classes and one line a layer. --plot: the classes as a
-picture.
+--into replaces what stands between the two marks in a file. --short: one line a layer; --classes: one line a class of layers;
+--plot: the classes as a picture.
 """
 import argparse
 import json
@@ -87,6 +87,16 @@ def text(result):
     return "\n\n".join([p for p in parts if p] + [table(result, *s) for s in settings(result)])
 
 
+def short_head(result):
+    return (f"{result['cpu']}, {result['date']}, hconv {result['versions']['hconv']}; the best of {', '.join(result['rivals'])} a row.")
+
+
+def by_classes(result):
+    rows = {row["problem"] for row in result["rows"] if "timings" in row}
+    return (f"{short_head(result)} {len(rows)} layers by class; figures are ratios unless the class says otherwise; **<**: less than "
+            f"we ask of ourselves.\n\n{classes.table(result)}")
+
+
 def short(result):
     """A line a layer: our time, the best rival and the ratio, for each number of threads."""
     columns = [s for s in settings(result) if s[0] == "best"] or settings(result)
@@ -105,9 +115,7 @@ def short(result):
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     sums = [f"{t} thread{'s' * (t > 1)}: " + summary(result, [r for r in result["rows"] if (r["isa"], r["threads"]) == (i, t)])
             for i, t in columns]
-    return "\n".join([f"{result['cpu']}, {result['date']}, hconv {result['versions']['hconv']}; the best of "
-                      f"{', '.join(result['rivals'])} a row. **<**: less than we ask of ourselves.", "", classes.table(result), ""] +
-                     lines + [""] + [s + "." for s in sums])
+    return "\n".join([short_head(result), ""] + lines + [""] + [s + "." for s in sums])
 
 
 def merged(results):
@@ -127,9 +135,10 @@ def main():
     parser.add_argument("--plot", help="file for the classes as an SVG")
     parser.add_argument("--into", help="file whose marked part is replaced")
     parser.add_argument("--short", action="store_true", help="one line a layer, all numbers of threads beside each other")
+    parser.add_argument("--classes", action="store_true", help="one line a class")
     options = parser.parse_args()
     result = merged([json.loads(Path(name).read_text()) for name in options.json])
-    made = (short if options.short else text)(result)
+    made = (by_classes if options.classes else short if options.short else text)(result)
     if options.plot:
         Path(options.plot).write_text(classes.plot(result))
     if not options.into:

@@ -55,6 +55,11 @@ def good_calls(tmp):
     expect("doctor", ["doctor"], 0, ["Halide"], tmp)
     expect("show", ["show", SMALL], 0, ["weight", "bias"], tmp, "out")
     expect("check", ["check", SMALL], 0, ["1 passed, 0 failed"], tmp, "out")
+    expect("bench", ["bench", SMALL, "--rounds", "3", "--json", "bench.json"], 0, ["GFLOP/s", "limit", " %"], tmp, "out")
+    limits = json.loads((tmp / "bench.json").read_text())[0]["limits"]
+    if not all(value > 0 for value in limits.values()):
+        failures.append(f"bench: limits of no machine: {limits}")
+    (tmp / "bench.json").unlink()
     drawn = ["check", "--random", "40", "--variant", "spd,octave", "--seed", "3", "--dry-run"]
     expect("problems drawn at random", drawn, 0, ["octave_ci", "spd_", "@n"], tmp, "out")
     if hconv(*drawn, cwd=tmp) != hconv(*drawn, cwd=tmp):
