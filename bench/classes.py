@@ -158,31 +158,42 @@ def judged(value, want, name):
     return f"{figures.number(value)}" + (" **<**" if short and name not in LESS_IS_BETTER else " **>**" if short else "")
 
 
+def ordered(result):
+    """Settings, this CPU's own before those it is held to."""
+    return sorted(figures.settings(result), key=lambda setting: (setting[0] != "best", setting))
+
+
+def name_of(setting):
+    isa, threads = setting
+    return f"{'' if isa == 'best' else isa + ', '}{threads} thread{'s' * (threads > 1)}"
+
+
+def cell(result, setting, entry):
+    values = [v for v, _ in values_of(result, *setting, entry)]
+    if not values:
+        return ""
+    mean, least = wanted(entry, *setting)
+    worst = max(values) if entry[0] in LESS_IS_BETTER else min(values)
+    return f"{judged(figures.geomean(values), mean, entry[0])} / {judged(worst, least, entry[0])} ({len(values)})"
+
+
 def table(result):
-    """A class a line: rows, geometric mean and least figure in every setting, beside what is asked."""
-    settings = figures.settings(result)
-    named = [f"{'' if isa == 'best' else isa + ', '}{t} thread{'s' * (t > 1)}" for isa, t in settings]
-    lines = ["| class | asked: mean, least | " + " | ".join(f"{n}: rows | mean | least" for n in named) + " |",
-             "|---" * (2 + 3 * len(settings)) + "|"]
+    """A class a line: what is asked, and in every setting the geometric mean, the least figure and the number of rows."""
+    settings = ordered(result)
+    lines = ["| class: geometric mean / least (rows) | asked | " + " | ".join(map(name_of, settings)) + " |",
+             "|---" * (2 + len(settings)) + "|"]
     for entry in CLASSES:
-        cells, asked = [], []
-        for isa, threads in settings:
-            found = values_of(result, isa, threads, entry)
-            mean, least = wanted(entry, isa, threads)
-            ask = ", ".join("-" if w is None else f"{w:g}" for w in (mean, least)) if (mean, least) != (None, None) else ""
-            if ask and ask not in asked:
-                asked.append(ask)
-            values = [v for v, _ in found]
-            worst = (max if entry[0] in LESS_IS_BETTER else min)(values, default=None)
-            cells += [str(len(values)), judged(figures.geomean(values) if values else None, mean, entry[0]), judged(worst, least, entry[0])]
-        if any(c != "-" and c != "0" for c in cells):
-            lines.append(f"| {entry[0]} | {' / '.join(asked)} | " + " | ".join(cells) + " |")
+        cells = [cell(result, setting, entry) for setting in settings]
+        asked = dict.fromkeys(wanted(entry, *setting) for setting, text in zip(settings, cells) if text)
+        if any(cells):
+            said = [" / ".join("-" if w is None else f"{w:g}" for w in ask) for ask in asked if ask != (None, None)]
+            lines.append(f"| {entry[0]} | {'; '.join(said)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def plot(result):
     """An SVG: a class a line, every row a dot at its ratio, the mean a bar, what is asked a line; a colour a setting."""
-    settings, colours = figures.settings(result), ("#1f6fb4", "#e07b1a", "#3a9a4f", "#a04fb4")
+    settings, colours = ordered(result), ("#1f6fb4", "#e07b1a", "#3a9a4f", "#a04fb4")
     classes = [e for e in CLASSES if e[2] in (RATIO, figures.dense_ratio, over_pytorch) and any(values_of(result, *s, e) for s in settings)]
     left, width, high = 300, 560, 14 * len(settings) + 12
     at = lambda v: left + width * (math.log2(min(max(v, 0.5), 32)) + 1) / 6
@@ -194,8 +205,8 @@ def plot(result):
         out.append(f'<line x1="{at(v):.1f}" y1="44" x2="{at(v):.1f}" y2="{tall}" stroke="{"#888" if v == 1 else "#ddd"}"/>'
                    f'<text x="{at(v):.1f}" y="{tall + 14}" text-anchor="middle">{v:g}</text>')
     for i, (isa, threads) in enumerate(settings):
-        name = f"{'' if isa == 'best' else isa + ', '}{threads} thread{'s' * (threads > 1)}"
-        out.append(f'<rect x="{10 + 150 * i}" y="28" width="10" height="10" fill="{colours[i % 4]}"/><text x="{24 + 150 * i}" y="38">{name}</text>')
+        out.append(f'<rect x="{10 + 150 * i}" y="28" width="10" height="10" fill="{colours[i % 4]}"/>'
+                   f'<text x="{24 + 150 * i}" y="38">{name_of((isa, threads))}</text>')
     for line, entry in enumerate(classes):
         top = 52 + line * high
         out.append(f'<text x="{left - 10}" y="{top + high / 2:.0f}" text-anchor="end">{entry[0].replace("`", "")}</text>')

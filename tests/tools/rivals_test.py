@@ -114,8 +114,8 @@ class Classes(unittest.TestCase):
     def test_marks(self):
         r = result(row("grouped_ci128_h56_co128_k3_p1_g32", hconv=50, openvino=100), row("spd_ci8_h8_co8_k3", hconv=50, openvino=100))
         table = classes.table(r)
-        self.assertIn("| grouped | 2.5, 1 | 1 | 2 **<** | 2 |", table)
-        self.assertIn("| spd | 1.15, - | 1 | 2 | 2 |", table)
+        self.assertIn("| grouped | 2.5 / 1 | 2 **<** / 2 (1) |", table)
+        self.assertIn("| spd | 1.15 / - | 2 / 2 (1) |", table)
         self.assertIn(">grouped</text>", classes.plot(r))
 
 
