@@ -14,7 +14,7 @@ using namespace Halide;
 using Exprs = std::vector<Expr>;
 
 TileGrid::TileGrid(const Problem &p, int m, const Expr &ow, const Expr &oh)
-    : m(m), apart_x(p.dilation_w), apart_y(p.dilation_h),
+    : m(m), apart_x(p.dilation_w), apart_y(p.dilation_h), one_image(p.n == 1),
       columns(Internal::simplify((ow + (m * apart_x - 1)) / (m * apart_x) * apart_x)),
       rows(Internal::simplify((oh + (m * apart_y - 1)) / (m * apart_y) * apart_y)) {}
 
@@ -26,7 +26,9 @@ static Expr first_of(const Expr &tile, int m, int apart) {
 Expr TileGrid::column(const Expr &x) const { return tile_of(x, m, apart_x); }
 Expr TileGrid::row(const Expr &y) const { return tile_of(y, m, apart_y); }
 Expr TileGrid::first_x(const Expr &t) const { return first_of(t % columns, m, apart_x); }
-Expr TileGrid::first_y(const Expr &t) const { return first_of(t / columns % rows, m, apart_y); }
+Expr TileGrid::first_y(const Expr &t) const {
+    return first_of(one_image ? t / columns : t / columns % rows, m, apart_y);
+}
 
 // The points of F(4,3) are 0, +-a, +-b, infinity: these give the least rounding, and every coefficient is exact.
 constexpr float a = 0.75f, b = 1.5f, a2 = a * a, b2 = b * b;

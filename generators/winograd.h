@@ -13,6 +13,7 @@ namespace hconv {
 struct TileGrid {
     TileGrid(const Problem &p, int m, const Halide::Expr &ow, const Halide::Expr &oh);
     int m, apart_x, apart_y;
+    bool one_image;
     Halide::Expr columns, rows;  // of tiles, an image
     // The column of tiles that output column x is in, and its place there; rows alike.
     Halide::Expr column(const Halide::Expr &x) const;
@@ -25,7 +26,7 @@ struct TileGrid {
     // The first output of tile t, and its image.
     Halide::Expr first_x(const Halide::Expr &t) const;
     Halide::Expr first_y(const Halide::Expr &t) const;
-    Halide::Expr image(const Halide::Expr &t) const { return t / (columns * rows); }
+    Halide::Expr image(const Halide::Expr &t) const { return one_image ? Halide::Expr(0) : t / (columns * rows); }
 };
 
 struct WinogradStages {

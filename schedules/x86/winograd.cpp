@@ -19,6 +19,7 @@ struct WinogradTiles : Schedule<WinogradStages> {
     Knob ts{this, "ts", 14, {4, 6, 7, 8, 10, 12, 14, 16}};          // tiles in the block
     Knob ci_u{this, "ci_u", 4, {1, 2, 4}};                          // unroll of the channel sum
     Knob rows{this, "rows", 1, {1, 2, 3, 4, 7, 8}};                 // rows of tiles (times the dilation) a band
+    Knob images{this, "images", 1, {1, 2, 4, 8}};                   // images a block's weights are used for at once
     Knob weights{this, "weights", 0, {0, 1}};                       // 1: what stays in the cache is a block's weights
 
     void defaults(const Problem &, const Machine &) override;
@@ -73,7 +74,8 @@ void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
     weights = !p.open() && map.all() <= 64;
     const int least = 4.0 * (m + 2) * (m + 2) * p.ci * p.co > 4 << 20 ? 28 : 14;
     rows = weights ? map.bands : std::min(map.bands, x86::ceil_div(least, map.columns * map.high));
-    const int tiles = rows * map.columns * map.high, vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, machine));
+    images = weights ? std::clamp(128 / map.all(), 1, int(p.n)) : 1;
+    const int tiles = rows * map.columns * map.high * images, vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, machine));
     // Few tiles are one block, so that weights, which come from afar, are read once; but no block is of few sums.
     const bool wide = machine.lanes == 16 ? tiles > 16 || tiles < 10 || p.ci <= 128 : machine.lanes == 8 && tiles < 28 && tiles % 14;
     co_vecs = wide && vectors > 1 ? 2 : 1;
@@ -83,7 +85,8 @@ void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
 }
 
 bool WinogradTiles::feasible(const Problem &p, const Machine &machine) const {
-    return (m == 2 || m == 4) && co_vecs >= 1 && ts >= 1 && rows >= 1 && ci_u >= 1 && weights <= 1 &&
+    if (weights && (p.open() || rows < Tiles(p, m).bands)) return false;
+    return (m == 2 || m == 4) && co_vecs >= 1 && ts >= 1 && rows >= 1 && ci_u >= 1 && images >= 1 && weights <= 1 &&
            input_lanes(p, machine) % ci_u == 0 && x86::fits_registers({co_vecs, ts}, machine);
 }
 
@@ -118,7 +121,7 @@ void WinogradTiles::multiply(WinogradStages &s, Func products, const Expr &tiles
 void WinogradTiles::transform(WinogradStages &s, const Problem &p, int lanes) const {
     const int taps = m + 2;
     s.spectrum.bound(s.i, 0, taps).bound(s.j, 0, taps).bound(s.c, 0, lanes).bound(s.cb, 0, p.ci / lanes);
-    s.spectrum.reorder(s.c, s.i, s.j, s.cb, s.t).reorder_storage(s.c, s.t, s.i, s.j, s.cb);
+    s.spectrum.reorder(s.c, s.i, s.j, s.cb, s.t).reorder_storage(s.c, s.t, s.cb, s.i, s.j);
     s.spectrum.vectorize(s.c).unroll(s.i).unroll(s.j);
     s.rows.compute_at(s.spectrum, s.cb).bound(s.j, 0, taps).reorder(s.c, s.j, s.q, s.t, s.cb);
     s.rows.vectorize(s.c, lanes).unroll(s.q).unroll(s.j);
@@ -136,7 +139,7 @@ void WinogradTiles::transform_back(WinogradStages &s, Func to, const Var &at, in
 void WinogradTiles::apply(WinogradStages &s, const Problem &p, const Target &target) const {
     const Machine machine = Machine::of(target);
     const int wide = m * p.dilation_w, high = m * p.dilation_h;
-    Var band("band"), sx("sx"), sy("sy"), dx("dx"), dy("dy");
+    Var group("group"), band("band"), sx("sx"), sy("sy"), dx("dx"), dy("dy");
     x86::ChannelBlocks co;
     co.lanes = x86::vector_lanes(p.co, machine), co.vectors = co_vecs;
     auto tiles = [&](Func f) {
@@ -158,12 +161,13 @@ void WinogradTiles::apply(WinogradStages &s, const Problem &p, const Target &tar
         s.out.vectorize(co.lane);
         order = {co.lane, dx, dy, co.unrolled, sx, sy};
     }
-    for (const Var &outer : weights ? std::vector<Var>{band, s.n, co.block} : std::vector<Var>{co.block, band, s.n})
+    if (weights) s.out.split(s.n, group, s.n, int(images), TailStrategy::GuardWithIf);
+    for (const Var &outer : weights ? std::vector<Var>{band, s.n, group, co.block} : std::vector<Var>{co.block, band, s.n})
         order.push_back(outer);
     s.out.reorder(order);
     if (weights) s.out.parallel(co.block);
     else x86::parallel_tasks(s.out, band, s.n, p.n);
-    const Var work = weights ? band : co.block;
+    const Var work = weights ? group : co.block;
     Func products = s.acc.in(s.half);
     products.compute_at(s.out, work).bound_extent(s.co, co.size());
     s.acc.bound_extent(s.co, co.size());
@@ -180,7 +184,7 @@ void WinogradTiles::apply(WinogradStages &s, const Problem &p, const Target &tar
     transform(s, p, input_lanes(p, machine));
     if (weights) s.spectrum.compute_root().parallel(s.t, 4, TailStrategy::GuardWithIf);
     else s.spectrum.compute_at(s.out, band);
-    if (p.nchw() && weights) s.padded.compute_root().vectorize(s.ci, input_lanes(p, machine)).parallel(s.iy, 4, TailStrategy::GuardWithIf);
+    if (p.nchw() && (weights || p.n != 1)) s.padded.compute_root().vectorize(s.ci, input_lanes(p, machine)).parallel(s.iy, 4, TailStrategy::GuardWithIf);
     else if (p.nchw()) s.padded.compute_at(s.out, band).vectorize(s.ci, input_lanes(p, machine));
 }
 
