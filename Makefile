@@ -1,6 +1,6 @@
 # The words people type. SPDX-License-Identifier: MIT
 # PRESET=dev|release|ci|asan|tsan|coverage chooses the build, HCONV_ENV another folder for the environment.
-.PHONY: help demo test test-full goldens bench bench-rivals fuzz static faults build clean
+.PHONY: help demo test test-full goldens bench bench-rivals tune fuzz static faults tune-faults build clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 demo: ## compile the face detector's layers, link them into a C program, find a face in a photo
@@ -15,12 +15,16 @@ bench: ## measure the layers of real networks on this machine
 	@scripts/build.sh hconv && scripts/bench.sh
 bench-rivals: ## measure against PyTorch, OpenVINO, ONNX Runtime and oneDNN (downloads them, some gigabytes)
 	@scripts/build.sh hconv && scripts/rivals.sh
+tune: ## tune the layers of two networks on this machine (under 20 minutes); winners to schedules/tuned/
+	@scripts/build.sh hconv && build/$(or $(PRESET),release)/hconv tune @bench/problems/tuned.txt --seconds 48 --keep
 fuzz: ## new inputs for every parser and reader, SECONDS=600 each; needs clang
 	@SECONDS_EACH=$(or $(SECONDS),600) scripts/fuzz.sh
 static: ## cppcheck and clang-tidy over the runtime and the tools that do without Halide
 	@scripts/build.sh && scripts/static.sh all
 faults: ## full disks, lost memory, damaged caches and 100 kills of hconv emit (an hour)
 	@scripts/build.sh hconv && python3 tests/tools/faults.py build/$(or $(PRESET),release)/hconv --full
+tune-faults: ## 200 kills of hconv tune, and whatever else a tuner survives (half an hour)
+	@scripts/build.sh hconv hconv_with_bad_schedules && python3 tests/tools/tune_test.py build/$(or $(PRESET),release)/hconv build/$(or $(PRESET),release)/tests/hconv_with_bad_schedules --long
 build: ## the command and all tests, without running them
 	@scripts/build.sh
 clean: ## remove what was built; keeps .env/

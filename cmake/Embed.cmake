@@ -1,4 +1,4 @@
-# Script: writes OUTPUT, a C++ source with the bytes of FILES (relative to FOLDER), see tools/embedded.h.
+# Script: writes OUTPUT, a C++ source with the bytes of FILES (relative to FOLDER) as hconv_NAME_files, see tools/embedded.h.
 # SPDX-License-Identifier: MIT
 set(text "#include \"tools/embedded.h\"\n\n")
 set(rows "")
@@ -7,10 +7,10 @@ foreach(file IN LISTS FILES)
     file(READ ${FOLDER}/${file} bytes HEX)
     string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${bytes}")
     string(APPEND text "static const char file_${count}[] = {${bytes}0};\n")
-    string(REGEX REPLACE "^\\.\\./" "" path ${file})
+    string(REGEX REPLACE "^(\\.\\./)+" "" path ${file})
     string(APPEND rows "    {\"${path}\", file_${count}, file_${count} + sizeof file_${count} - 1},\n")
     math(EXPR count "${count} + 1")
 endforeach()
-string(APPEND text "\nconst EmbeddedFile hconv_embedded_files[] = {\n${rows}};\n")
-string(APPEND text "const int hconv_embedded_file_count = ${count};\n")
+string(APPEND text "\nconst EmbeddedFile hconv_${NAME}_files[] = {\n${rows}};\n")
+string(APPEND text "const int hconv_${NAME}_file_count = ${count};\n")
 file(WRITE ${OUTPUT} "${text}")

@@ -46,14 +46,17 @@ function(hconv_listed_files list out)
     set(${out} ${files} PARENT_SCOPE)
 endfunction()
 
-# A C++ source that holds the license and every file of a folder, see tools/embedded.h.
-function(hconv_embed folder output)
-    file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/${folder}
-        ${folder}/*.c ${folder}/*.h ${folder}/*.def)
-    list(APPEND files ../LICENSE)
-    list(TRANSFORM files PREPEND ${CMAKE_SOURCE_DIR}/${folder}/ OUTPUT_VARIABLE inputs)
+# A C++ source with the license and every file of a folder that matches a pattern, as hconv_<name>_files: see tools/embedded.h.
+function(hconv_embed name folder output)
+    list(TRANSFORM ARGN PREPEND ${CMAKE_SOURCE_DIR}/${folder}/ OUTPUT_VARIABLE patterns)
+    file(GLOB_RECURSE inputs CONFIGURE_DEPENDS ${patterns})
+    list(APPEND inputs ${CMAKE_SOURCE_DIR}/LICENSE)
+    foreach(input IN LISTS inputs)
+        file(RELATIVE_PATH file ${CMAKE_SOURCE_DIR}/${folder} ${input})
+        list(APPEND files ${file})
+    endforeach()
     add_custom_command(OUTPUT ${output}
-        COMMAND ${CMAKE_COMMAND} -DFOLDER=${CMAKE_SOURCE_DIR}/${folder} "-DFILES=${files}" -DOUTPUT=${output}
+        COMMAND ${CMAKE_COMMAND} -DNAME=${name} -DFOLDER=${CMAKE_SOURCE_DIR}/${folder} "-DFILES=${files}" -DOUTPUT=${output}
             -P ${CMAKE_SOURCE_DIR}/cmake/Embed.cmake
         DEPENDS ${inputs} ${CMAKE_SOURCE_DIR}/cmake/Embed.cmake
         COMMENT "Embedding ${folder}/" VERBATIM)

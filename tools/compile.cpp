@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/compile.h"
 
+#include "tools/autoschedule.h"
 #include "tools/process.h"
 #include "tools/workspace.h"
 
@@ -38,11 +39,14 @@ Built build(const KernelRequest &r) {
     const Problem p = Problem::parse(r.problem);
     Built b;
     b.target = kernel_target(r);
-    const Choice choice = choose_for(p, b.target, r.schedule);
+    const std::string automatic = autoscheduler_of(r.schedule);
+    const Choice choice = choose_kernel(p, b.target, r.schedule);
     const std::string name = choice.generator.empty() ? p.kind().name : choice.generator;
+    leave_unscheduled = !automatic.empty();
+    std::vector<Halide::Parameter> parameters;
     auto generator = Halide::Internal::GeneratorRegistry::create(name, Halide::GeneratorContext(b.target));
     generator->set_generatorparam_value("problem", r.problem);
-    generator->set_generatorparam_value("schedule_text", choice.schedule);
+    generator->set_generatorparam_value("schedule_text", automatic.empty() ? choice.schedule : "generic");
     b.pipeline = generator->build_pipeline();
     for (const auto &info : generator->arginfos()) {
         if (info.dir != Halide::Internal::ArgInfoDirection::Input) continue;
@@ -50,9 +54,11 @@ Built build(const KernelRequest &r) {
             b.inputs.emplace_back(q.name(), Halide::Argument::InputBuffer, q.type(), q.dimensions(),
                                   q.get_argument_estimates());
             b.argument_names.push_back(q.name());
+            parameters.push_back(q);
         }
     }
     for (const Halide::Func &f : b.pipeline.outputs()) b.argument_names.push_back(f.name());
+    if (!automatic.empty()) autoschedule(b.pipeline, parameters, choice, b.target, automatic);
     return b;
 }
 
@@ -77,11 +83,6 @@ std::string module_text(const Halide::Module &m) {
     return text;
 }
 
-const std::string &tool_identity() {
-    static const std::string id = hash_text(read_file(own_path())) + halide_version();
-    return id;
-}
-
 std::string request_key(const KernelRequest &r) {
     return hash_text(tool_identity() + "|" + r.problem + "|" + r.target.halide + "|" + r.schedule + (r.asserts ? "|asserts" : ""));
 }
@@ -90,7 +91,7 @@ fs::path record_path(const fs::path &cache, const KernelRequest &r) { return cac
 
 KernelRecord record_of(const KernelRequest &r, Lowered &l, const std::string &hash, const std::string &object_key,
                        double seconds) {
-    const Choice choice = choose_for(Problem::parse(r.problem), kernel_target(r), r.schedule);
+    const Choice choice = choose_kernel(Problem::parse(r.problem), kernel_target(r), r.schedule);
     KernelRecord k;
     k.problem = r.problem, k.schedule = choice.schedule, k.rule = choice.rule, k.hash = hash, k.target = r.target;
     for (const TensorArgument &a : choice.arguments) {
@@ -127,6 +128,11 @@ std::string what_failed(const ProcessResult &result, const CompileOptions &optio
 }
 
 }  // namespace
+
+const std::string &tool_identity() {
+    static const std::string id = hash_text(read_file(own_path())) + halide_version();
+    return id;
+}
 
 static std::string dotted(int major, int minor, int patch) {
     return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(patch);
@@ -179,23 +185,24 @@ int compile_command(const KernelRequest &r, const fs::path &cache) {
     return 0;
 }
 
-std::vector<KernelRecord> compile_kernels(const std::vector<KernelRequest> &requests, const CompileOptions &options,
-                                          CompileTotals *totals) {
+std::vector<Compiled> try_compile(const std::vector<KernelRequest> &requests, const CompileOptions &options,
+                                  CompileTotals *totals) {
     const fs::path cache = options.cache.empty() ? default_cache() : options.cache;
     std::error_code error;
     fs::create_directories(cache / "records", error);
     fs::create_directories(cache / "objects", error);
     if (error) throw std::runtime_error("cannot make the kernel cache " + cache.string() + ": " + error.message() +
                                         "; name another with --cache");
-    std::vector<KernelRecord> records(requests.size());
+    std::vector<Compiled> made(requests.size());
     std::vector<std::vector<std::string>> commands;
     std::vector<size_t> index;
     for (size_t i = 0; i < requests.size(); ++i) {
         const KernelRequest &r = requests[i];
-        if (cached(r, cache, &records[i])) {
-            records[i].seconds = 0;
+        if (cached(r, cache, &made[i].kernel)) {
+            made[i].kernel.seconds = 0;
             continue;
         }
+        made[i].status = "timeout", made[i].why = "interrupted";
         commands.push_back({own_path(), "compile-kernel", r.problem, "--target", r.target.halide, "--cache", cache.string()});
         if (!r.schedule.empty()) commands.back().insert(commands.back().end(), {"--schedule", r.schedule});
         if (r.asserts) commands.back().push_back("--asserts");
@@ -203,24 +210,37 @@ std::vector<KernelRecord> compile_kernels(const std::vector<KernelRequest> &requ
     }
     CompileTotals sum{requests.size(), commands.size(), 0};
     size_t done = requests.size() - commands.size();
-    std::string failure;
     if (options.progress && done) options.progress(done, requests.size(), std::to_string(done) + " from the cache");
     int jobs = options.jobs ? options.jobs : int(std::max(1u, std::thread::hardware_concurrency()));
-    run_processes(commands, jobs, {options.seconds, options.memory_bytes}, [&](size_t c, const ProcessResult &result) {
+    run_processes(commands, jobs, {options.seconds, options.memory_bytes, options.stop}, [&](size_t c, const ProcessResult &result) {
         const KernelRequest &r = requests[index[c]];
+        Compiled &m = made[index[c]];
+        m.status = "ok", m.why = "";
         std::string line = r.problem + " " + r.target.isa;
-        if (result.exit_code || result.timed_out || !cached(r, cache, &records[index[c]])) {
-            if (failure.empty())
-                failure = "compiling " + r.problem + " for " + r.target.text + (r.schedule.empty() ? "" : " with " + r.schedule) +
-                          " failed: " + what_failed(result, options);
+        if (result.exit_code || result.timed_out || !cached(r, cache, &m.kernel)) {
+            m.status = result.timed_out ? "timeout" : result.exit_code == 2 ? "infeasible" : "compile";
+            m.why = what_failed(result, options);
             line += " FAILED";
         } else {
-            sum.seconds += records[index[c]].seconds;
+            sum.seconds += m.kernel.seconds;
         }
         if (options.progress) options.progress(++done, requests.size(), line);
     });
     if (totals) *totals = sum;
-    if (!failure.empty()) throw std::runtime_error(failure);
+    return made;
+}
+
+std::vector<KernelRecord> compile_kernels(const std::vector<KernelRequest> &requests, const CompileOptions &options,
+                                          CompileTotals *totals) {
+    std::vector<KernelRecord> records;
+    std::vector<Compiled> made = try_compile(requests, options, totals);
+    for (size_t i = 0; i < made.size(); ++i) {
+        const KernelRequest &r = requests[i];
+        if (made[i].status != "ok")
+            throw std::runtime_error("compiling " + r.problem + " for " + r.target.text +
+                                     (r.schedule.empty() ? "" : " with " + r.schedule) + " failed: " + made[i].why);
+        records.push_back(std::move(made[i].kernel));
+    }
     return records;
 }
 

@@ -2,10 +2,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "schedules/schedule.h"
+#include "generators/problem.h"
 #include "tools/cache.h"
 #include "tools/targets.h"
 
+#include <csignal>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -25,6 +26,9 @@ struct CompileOptions {
     int jobs = 0;                 // 0: all cores
     double seconds = 300;         // a kernel
     uint64_t memory_bytes = uint64_t(8) << 30;
+    std::vector<std::string> records;  // files of tuned records beside those built in; "none": without what stands before it
+    std::function<void(const std::string &)> warn;  // may be empty
+    const volatile std::sig_atomic_t *stop = nullptr;  // becomes 1: compilations are given up
     // done of count, a line about the last; may be empty
     std::function<void(size_t done, size_t count, const std::string &line)> progress;
 };
@@ -41,9 +45,19 @@ std::string llvm_version();  // of the LLVM inside Halide
 
 std::filesystem::path default_cache();
 
-// Every request in its own process. A request that fails throws with its repro line.
+struct Compiled {
+    KernelRecord kernel;
+    std::string status = "ok", why;  // or: compile, timeout, infeasible
+};
+// Every request in its own process; what fails says why.
+std::vector<Compiled> try_compile(const std::vector<KernelRequest> &requests, const CompileOptions &options,
+                                  CompileTotals *totals = nullptr);
+// The same, but the first request that fails throws.
 std::vector<KernelRecord> compile_kernels(const std::vector<KernelRequest> &requests, const CompileOptions &options,
                                           CompileTotals *totals = nullptr);
+
+// Of this command: changes with every build.
+const std::string &tool_identity();
 
 // Changes when the kernel's code or anything of the tool does: the name under which a verdict on it is kept.
 std::string kernel_identity(const KernelRecord &kernel);

@@ -3,8 +3,10 @@
 // SPDX-License-Identifier: MIT
 #include "tools/emit.h"
 
+#include "tools/autoschedule.h"
 #include "tools/embedded.h"
 #include "tools/emitted_files.h"
+#include "tools/tuned.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -233,10 +235,63 @@ void write_runtime(const fs::path &directory, bool with_program) {
 
 std::string kernel_key(const std::string &problem, const Target &target) { return problem + " " + target.halide; }
 
-EmitResult compile_library(const EmitOptions &o) {
+namespace {
+
+void warn(const EmitOptions &o, const std::string &sentence) {
+    if (o.compile.warn) o.compile.warn(sentence);
+}
+
+// A kernel to make, and what the records said.
+struct Wanted {
+    KernelRequest request;
+    Selection selection;
+};
+
+// The wish with its schedule looked up among the records.
+Wanted look_up(const KernelRequest &r, const TunedRecords &tuned, const EmitOptions &o) {
+    const bool here = o.targets == std::vector<std::string>{"host"};
+    Wanted w{r, tuned.select(Problem::parse(r.problem), r.target, here ? machine_name() : "")};
+    w.request.schedule = w.selection.schedule;
+    return w;
+}
+
+// The kernels; where a record's kernel is not what it was measured with, or does not compile, the record is dropped and the
+// next rule decides.
+std::vector<KernelRecord> compile_wanted(std::vector<Wanted> wanted, const EmitOptions &o, TunedRecords &tuned, CompileTotals *totals) {
+    std::vector<KernelRecord> kernels;
     std::vector<KernelRequest> requests;
+    for (const Wanted &w : wanted) requests.push_back(w.request);
+    if (std::none_of(wanted.begin(), wanted.end(), [](const Wanted &w) { return !w.selection.rule.empty(); }))
+        return compile_kernels(requests, o.compile, totals);
+    std::vector<Compiled> made = try_compile(requests, o.compile, totals);
+    for (size_t i = 0; i < wanted.size(); ++i) {
+        const Wanted &w = wanted[i];
+        const bool stale = !w.selection.hash.empty() && made[i].status == "ok" && made[i].kernel.hash != w.selection.hash;
+        if (!w.selection.rule.empty() && (stale || made[i].status != "ok")) {
+            const std::string what = stale ? "it was measured with other code (hash " + w.selection.hash + ", now " + made[i].kernel.hash + ")"
+                                           : "its kernel does not compile: " + made[i].why;
+            warn(o, w.selection.rule + " is stale and not used: " + what);
+            tuned.drop(w.selection);
+            KernelRequest again = w.request;
+            again.schedule.clear();
+            kernels.push_back(compile_wanted({look_up(again, tuned, o)}, o, tuned, nullptr).front());
+            continue;
+        }
+        if (made[i].status != "ok") compile_kernels({w.request}, o.compile);  // throws
+        if (!w.selection.rule.empty()) made[i].kernel.rule = w.selection.rule;
+        kernels.push_back(made[i].kernel);
+    }
+    return kernels;
+}
+
+}  // namespace
+
+EmitResult compile_library(const EmitOptions &o) {
+    std::vector<Wanted> wanted;
     std::set<std::string> seen;
     const std::vector<Target> targets = resolve_targets(o.targets);
+    const std::vector<std::string> schedules = o.alternatives.empty() ? std::vector<std::string>{o.schedule} : o.alternatives;
+    TunedRecords tuned(o.compile.records, [&o](const std::string &sentence) { warn(o, sentence); });
     for (const std::string &text : o.problems) {
         std::string problem = Problem::parse(text).text();
         if (!seen.insert(problem).second) continue;
@@ -244,15 +299,19 @@ EmitResult compile_library(const EmitOptions &o) {
         for (const Target &t : targets) {
             if (o.spread.count(problem) && &t != &targets[chosen]) continue;
             auto own = o.schedules.find(kernel_key(problem, t));
-            const std::string &schedule = own == o.schedules.end() ? o.schedule : own->second;
-            if (!schedule.empty()) choose_for(Problem::parse(problem), Halide::Target(t.halide), schedule);  // or a sentence
-            requests.push_back({problem, t, schedule, o.asserts});
+            for (const std::string &each : schedules) {
+                const std::string &schedule = own == o.schedules.end() ? each : own->second;
+                if (!schedule.empty()) choose_kernel(Problem::parse(problem), Halide::Target(t.halide), schedule);  // or a sentence
+                const KernelRequest request{problem, t, schedule, o.asserts};
+                wanted.push_back(schedule.empty() ? look_up(request, tuned, o) : Wanted{request, {}});
+            }
         }
     }
-    if (requests.empty()) throw std::invalid_argument("no problem was given");
+    if (wanted.empty()) throw std::invalid_argument("no problem was given");
     EmitResult result;
-    result.kernels = compile_kernels(requests, o.compile, &result.totals);
-    for (const KernelRecord &k : result.kernels) result.symbols.push_back(symbol_of(o.name, k));
+    result.kernels = compile_wanted(wanted, o, tuned, &result.totals);
+    for (size_t i = 0; i < result.kernels.size(); ++i)
+        result.symbols.push_back(symbol_of(o.name, result.kernels[i]) + (o.alternatives.empty() ? "" : "__" + std::to_string(i)));
     return result;
 }
 

@@ -16,6 +16,7 @@ struct EmitOptions {
     std::vector<std::string> targets{"x86-64-linux"};
     std::set<std::string> spread;  // of the problems: those compiled for one of the targets only, chosen by name
     std::string schedule;   // for every kernel; empty: looked up
+    std::vector<std::string> alternatives;  // several schedules: each makes a kernel of every problem
     std::map<std::string, std::string> schedules;  // by kernel_key: where one kernel differs
     std::map<std::string, std::string> verdicts;   // by kernel_key: JSON for the manifest
     std::string name = "kernels";

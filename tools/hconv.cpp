@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/ship.h"
 #include "tools/show.h"
+#include "tools/tune.h"
 #include "tools/verbs.h"
 
 #include "hconv/library.h"
@@ -35,6 +36,8 @@ void add_compile_flags(CLI::App *verb, CompileOptions &c) {
             "--memory-limit", [&c](uint64_t mb) { c.memory_bytes = mb << 20; },
             "MB of address space a kernel's compilation may take (default: 8192)")
         ->check(CLI::Range(uint64_t(1), uint64_t(1) << 40));
+    c.warn = [](const std::string &text) { std::fprintf(stderr, "warning: %s\n", text.c_str()); };
+    verb->add_option("--records", c.records, "tuned records beside those built in, or none (also $HCONV_RECORDS)");
     verb->add_option("--cache", c.cache, "folder of compiled kernels (default: $HCONV_CACHE, ~/.cache/hconv)");
 }
 
@@ -93,6 +96,7 @@ void add_show(CLI::App &app, std::function<int()> &chosen) {
     verb->add_option("--target", o->target, "target (default: host)");
     verb->add_option("--schedule", o->schedule, "schedule (default: looked up)");
     verb->add_option("--as", o->as, "schedule, loops, stmt, asm or ptx");
+    verb->add_option("--records", o->records, "tuned records beside those built in, or none (also $HCONV_RECORDS)");
     verb->add_flag("--why", o->why, "say why this schedule, and how parameters are packed");
     verb->footer("example: hconv show conv2d_ci64_h56_co64_k3_p1 --as loops");
     verb->callback([o, &chosen] { chosen = [o] { return show_command(*o); }; });
@@ -156,6 +160,49 @@ void add_bench(CLI::App &app, std::function<int()> &chosen) {
     verb->callback([o, &chosen] { chosen = [o] { return bench_command(*o); }; });
 }
 
+void add_tune(CLI::App &app, std::function<int()> &chosen) {
+    auto verb = app.add_subcommand("tune", "find faster schedules by measurement, and keep what was measured");
+    auto o = std::make_shared<TuneOptions>();
+    o->kernels.compile.seconds = 30;
+    add_kernel_flags(verb, o->kernels, "problem strings, or @FILE; open ones may end with @h30w40,...");
+    add_pack_flags(verb, o->kernels);
+    verb->add_option("--seconds", o->seconds, "time a problem (default: 60)")->check(CLI::Range(0.0, 1e7));
+    verb->add_option("--candidates", o->candidates, "most candidates a problem (default: 60)")->check(CLI::Range(1, 1000000));
+    verb->add_option("--seed", o->seed, "of the data and of the random draws (default: 1)");
+    verb->add_option("--method", o->method, "climb, random or all (default: climb)")->check(CLI::IsMember({"climb", "random", "all"}));
+    verb->add_option("--threads", o->threads, "numbers of threads to be fast with (default: 1, and all cores)")->delimiter(',')->check(CLI::Range(1, 1024));
+    verb->add_option("--log", o->log, "the trial log (default: trials.sqlite in the kernel cache)");
+    auto keep = verb->add_option("--keep", o->keep, "write the winners to a file (default: schedules/tuned/<machine>.jsonl)")->expected(0, 1);
+    verb->add_option("--machine", o->machine, "this machine's name in records");
+    verb->add_flag("--dry-run", o->dry_run, "print the space and the first candidates, and run nothing");
+    verb->add_option("--report", o->report, "HTML page to write");
+    verb->add_option("--json", o->json, "file for all trials and the last comparison");
+    verb->add_option("--compare", o->compare, "only time this schedule (or default), given several times, against the first")->take_all();
+    verb->add_option("--run-limit", o->kernels.run_seconds, "seconds the run program may take for a batch (default: 600)");
+    verb->add_option("--fake-clock", o->fake_clock)->group("");
+    verb->footer("example: hconv tune conv2d_ci64_h56_co64_k3_p1 --seconds 60 --report tune.html");
+    verb->callback([o, keep, &chosen] {
+        o->keep_winners = keep->count() > 0;
+        chosen = [o] { return tune_command(*o); };
+    });
+}
+
+void add_records(CLI::App &app, std::function<int()> &chosen) {
+    auto verb = app.add_subcommand("records", "read, check and join records of trials: trial logs and files of lines");
+    auto o = std::make_shared<RecordsOptions>();
+    verb->add_option("what", o->what, "best: winners; lint: what is damaged, unsorted or stale; merge: winners of all into -o; why: a problem's trials;\n"
+                                      "export: a log's lines; import: lines into the log -o; verify: time records against the defaults")
+        ->required()->check(CLI::IsMember({"best", "lint", "merge", "why", "export", "import", "verify"}));
+    verb->add_option("files", o->files, "trial logs, or files of lines")->required();
+    verb->add_option("-o,--output", o->output, "file to write");
+    verb->add_option("--problem", o->problem, "whose trials why explains");
+    verb->add_flag("--quick", o->quick, "lint without compiling: says nothing about stale records");
+    verb->add_option("--runner", o->kernels.runner, "command that runs the target's programs here");
+    add_compile_flags(verb, o->kernels.compile);
+    verb->footer("example: hconv records best ~/.cache/hconv/trials.sqlite");
+    verb->callback([o, &chosen] { chosen = [o] { return records_command(*o); }; });
+}
+
 void add_runtime(CLI::App &app, std::function<int()> &chosen) {
     auto verb = app.add_subcommand("runtime", "write the runtime's headers and sources, for a build that compiles them once for several libraries");
     auto directory = std::make_shared<std::string>();
@@ -198,7 +245,8 @@ int main_command(int argc, char **argv) {
                  "  2. hconv show conv2d_ci64_h56_co64_k3_p1 --why         one problem, looked at\n"
                  "  3. hconv check conv2d_ci64_h56_co64_k3_p1              compile, run, compare with the reference\n"
                  "  4. hconv emit conv2d_ci64_h56_co64_k3_p1 -o out/net    a library to link\n"
-                 "  5. hconv bench conv2d_ci64_h56_co64_k3_p1              how fast it is here"};
+                 "  5. hconv bench conv2d_ci64_h56_co64_k3_p1              how fast it is here\n"
+                 "  6. hconv tune conv2d_ci64_h56_co64_k3_p1 --seconds 60  faster schedules, found by measurement"};
     std::function<int()> chosen;
     app.set_version_flag("--version", version_text);
     app.require_subcommand(0, 1);
@@ -212,6 +260,8 @@ int main_command(int argc, char **argv) {
     add_check(app, chosen);
     add_run(app, chosen);
     add_bench(app, chosen);
+    add_tune(app, chosen);
+    add_records(app, chosen);
     add_runtime(app, chosen);
     app.add_subcommand("doctor", "what was found on this machine, and what to install")->callback([&chosen] {
         chosen = doctor_command;

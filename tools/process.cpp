@@ -86,12 +86,13 @@ Child start(const std::vector<std::string> &argv, const ProcessLimits &limits) {
 }
 
 // Reads what is there; at the end of the output collects the exit status. True when the child is gone.
-bool advance(Child &c, bool readable) {
+bool advance(Child &c, bool readable, const ProcessLimits &limits) {
     char buffer[1 << 14];
     if (!readable) return false;
     ssize_t got = read(c.output, buffer, sizeof buffer);
     if (got > 0) {
-        if (c.result.output.size() < (1u << 20)) c.result.output.append(buffer, size_t(got));
+        if (limits.output) limits.output(std::string(buffer, size_t(got)));
+        else if (c.result.output.size() < (1u << 20)) c.result.output.append(buffer, size_t(got));
         return false;
     }
     if (got < 0 && errno == EINTR) return false;
@@ -109,8 +110,9 @@ void run_processes(const std::vector<std::vector<std::string>> &commands, int jo
                    const std::function<void(size_t, const ProcessResult &)> &done) {
     std::vector<Child> running;
     size_t next = 0;
-    while (next < commands.size() || !running.empty()) {
-        while (next < commands.size() && running.size() < size_t(std::max(jobs, 1))) {
+    auto stopped = [&] { return limits.stop && *limits.stop; };
+    while ((next < commands.size() && !stopped()) || !running.empty()) {
+        while (next < commands.size() && !stopped() && running.size() < size_t(std::max(jobs, 1))) {
             running.push_back(start(commands[next], limits));
             running.back().index = next++;
         }
@@ -118,11 +120,12 @@ void run_processes(const std::vector<std::vector<std::string>> &commands, int jo
         for (const Child &c : running) fds.push_back({c.output, POLLIN, 0});
         poll(fds.data(), fds.size(), 200);
         for (size_t i = running.size(); i-- > 0;) {
-            if (limits.seconds > 0 && !running[i].result.timed_out && now() - running[i].started > limits.seconds) {
+            const bool late = limits.seconds > 0 && now() - running[i].started > limits.seconds;
+            if ((late || stopped()) && !running[i].result.timed_out) {
                 running[i].result.timed_out = true;
                 kill(-running[i].pid, SIGKILL);
             }
-            if (!advance(running[i], fds[i].revents != 0)) continue;
+            if (!advance(running[i], fds[i].revents != 0, limits)) continue;
             Child ended = std::move(running[i]);
             running.erase(running.begin() + long(i));
             done(ended.index, ended.result);

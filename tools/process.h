@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <csignal>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -18,6 +20,8 @@ struct ProcessResult {
 struct ProcessLimits {
     double seconds = 0;        // 0 = none
     uint64_t memory_bytes = 0;  // address space; 0 = none
+    const volatile std::sig_atomic_t *stop = nullptr;       // becomes 1: what runs is killed, no other is started
+    std::function<void(const std::string &)> output = {};   // takes the output as it comes, instead of the result
 };
 
 // Runs argv[0] (looked up in PATH) with HL_* variables removed.

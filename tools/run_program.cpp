@@ -21,7 +21,7 @@ EmitOptions program_options(const std::vector<ListedProblem> &problems, const Ke
     EmitOptions emit;
     for (const ListedProblem &p : problems) emit.problems.push_back(p.text());
     emit.targets = {options.target};
-    emit.schedule = options.schedule;
+    emit.schedule = options.schedule, emit.alternatives = options.alternatives;
     emit.cc = options.cc;
     emit.asserts = options.asserts;
     emit.compile = options.compile;
@@ -29,7 +29,8 @@ EmitOptions program_options(const std::vector<ListedProblem> &problems, const Ke
 }
 
 RunProgram::RunProgram(const std::vector<ListedProblem> &problems, const KernelOptions &options)
-    : program(build_program(program_options(problems, options))), runner(options.runner) {
+    : program(build_program(program_options(problems, options))), runner(options.runner),
+      limits{options.run_seconds, 0, options.compile.stop} {
     compiled = program.library.totals;
     each_line("--list", [&](const nlohmann::json &row) {
         table.push_back(
@@ -44,17 +45,20 @@ void RunProgram::each_line(const std::string &arguments,
                            const std::function<void(const nlohmann::json &)> &line) const {
     std::string command =
         "cd " + quoted(folder().string()) + " && " + runner + " " + quoted(program.path.string()) + " " + arguments;
-    FILE *pipe = popen(command.c_str(), "r");
-    if (!pipe) throw std::runtime_error("cannot start " + command);
-    char *text = nullptr;
-    size_t room = 0;
-    while (getline(&text, &room, pipe) > 0) {
-        nlohmann::json parsed = nlohmann::json::parse(text, nullptr, false);
-        if (!parsed.is_discarded()) line(parsed);
-        else std::fputs(text, stderr);
-    }
-    free(text);
-    pclose(pipe);
+    std::string rest;
+    ProcessLimits streaming = limits;
+    streaming.output = [&](const std::string &bytes) {
+        rest += bytes;
+        for (size_t end; (end = rest.find('\n')) != std::string::npos; rest.erase(0, end + 1)) {
+            nlohmann::json parsed = nlohmann::json::parse(rest.substr(0, end), nullptr, false);
+            if (parsed.is_object()) line(parsed);
+            else std::fprintf(stderr, "%.*s\n", int(end), rest.c_str());
+        }
+    };
+    const ProcessResult ended = run_process({"sh", "-c", command}, streaming);
+    if (!rest.empty()) std::fprintf(stderr, "%s\n", rest.c_str());
+    ending = ended.timed_out ? "it was stopped after " + std::to_string(int(limits.seconds)) + " s"
+                             : "it ended with status " + std::to_string(ended.exit_code);
 }
 
 std::string job_line(const Job &j, const std::string &id) {
@@ -65,6 +69,13 @@ std::string job_line(const Job &j, const std::string &id) {
     if (!j.checks.empty()) line += " checks=" + j.checks;
     if (!j.output.empty()) line += " output=" + j.output;
     return line + "\n";
+}
+
+static const std::string kLeft = "the run program ended before this job: ";
+
+std::string failure_status(const JobResult &r) {
+    auto says = [&](const char *words) { return r.why.find(words) != std::string::npos; };
+    return r.why.compare(0, kLeft.size(), kLeft) == 0 ? "runner" : says(": not done after ") ? "timeout" : says(": killed by signal ") ? "crash" : "wrong";
 }
 
 std::vector<float> floats_of(const std::string &bytes) {
@@ -79,9 +90,17 @@ void RunProgram::run(const std::vector<Job> &jobs, const std::function<void(size
     for (size_t i = 0; i < jobs.size(); ++i) lines += job_line(jobs[i], std::to_string(i));
     write_file(folder() / "jobs", lines);
     each_line("jobs", [&](const nlohmann::json &j) {
-        done(next++, job_result(j));
+        JobResult r;
+        try {
+            if (next >= jobs.size() || j.at("id") != std::to_string(next)) throw std::invalid_argument("the result of another job");
+            r = job_result(j);
+        } catch (const std::exception &e) {  // a runner that says something else
+            std::fprintf(stderr, "the run program said %s (%s)\n", j.dump().substr(0, 200).c_str(), e.what());
+            return;
+        }
+        done(next++, r);
     });
-    while (next < jobs.size()) done(next++, {"failed", "the run program ended before this job"});
+    while (next < jobs.size()) done(next++, {"failed", kLeft + ending});
 }
 
 std::vector<float> RunProgram::take_output(const std::string &name) const {

@@ -58,10 +58,13 @@ private:
     void each_line(const std::string &arguments, const std::function<void(const nlohmann::json &)> &line) const;
     Program program;
     std::string runner;
+    ProcessLimits limits;
+    mutable std::string ending;  // of the last run
 };
 
 EmitOptions program_options(const std::vector<ListedProblem> &problems, const KernelOptions &options);
 std::string job_line(const Job &job, const std::string &id);    // as runtime/exec.c reads it
+std::string failure_status(const JobResult &failed);            // of a record: timeout, crash, wrong or runner
 std::vector<float> floats_of(const std::string &bytes);
 
 // The command that repeats one case.

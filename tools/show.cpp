@@ -5,8 +5,10 @@
 
 #include "schedules/schedule.h"
 #include "tools/compile.h"
+#include "tools/emit.h"
 #include "tools/process.h"
 #include "tools/targets.h"
+#include "tools/tuned.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -69,8 +71,25 @@ void show_problem(const Problem &p, Totals &total) {
     total.step_h *= p.stride_h, total.step_w *= p.stride_w;
 }
 
+// The schedule given or recorded; rule: why the record. Only what emit does tells whether a record is stale.
+std::string looked_up(const Problem &p, const ShowOptions &o, std::string *rule) {
+    auto warn = [](const std::string &sentence) { std::fprintf(stderr, "warning: %s\n", sentence.c_str()); };
+    const Target t = resolve_targets(o.target).back();
+    const std::string machine = o.target == "host" ? machine_name() : "";
+    if (!o.schedule.empty() || TunedRecords(o.records, warn).select(p, t, machine).rule.empty()) return o.schedule;
+    EmitOptions emit;
+    emit.problems = {p.text()};
+    emit.targets = {o.target == "host" ? o.target : t.halide};
+    emit.compile.records = o.records, emit.compile.warn = warn;
+    const KernelRecord k = compile_library(emit).kernels.front();
+    *rule = k.rule;
+    return k.schedule;
+}
+
 void show_schedule(const Problem &p, const Target &t, const ShowOptions &o) {
-    Choice c = choose_for(p, Halide::Target(t.halide), o.schedule);
+    std::string rule;
+    Choice c = choose_for(p, Halide::Target(t.halide), looked_up(p, o, &rule));
+    if (!rule.empty()) c.rule = rule;
     std::printf("  schedule         %s for %s\n", c.schedule.c_str(), t.text.c_str());
     if (!o.why) return;
     std::printf("  because          %s\n", c.rule.c_str());
@@ -115,7 +134,8 @@ int show_command(const ShowOptions &o) {
     for (const std::string &text : o.problems) {
         Problem p = Problem::parse(text);
         if (!o.as.empty() && o.as != "schedule") {
-            std::printf("%s", show_code({p.text(), target, o.schedule}, o.as).c_str());
+            std::string rule;
+            std::printf("%s", show_code({p.text(), target, looked_up(p, o, &rule)}, o.as).c_str());
             continue;
         }
         show_problem(p, total);

@@ -11,6 +11,7 @@ struct ShowOptions {
     std::vector<std::string> problems;
     std::string target = "host", schedule, as;
     bool why = false;
+    std::vector<std::string> records;  // as in CompileOptions
 };
 
 int list_command(const std::string &what);  // "", "variants", "targets", "schedules"
