@@ -3,11 +3,15 @@
 SPDX-License-Identifier: MIT
 Sources, weights, destinations and residuals are declared "any": what stands between the caller's n c h w and those layouts is
 done before any timing, as in a network whose layers all are oneDNN's. Norms are folded into weights and bias, as frameworks do.
-PyPI's build runs its primitives through SYCL; what a call costs is taken off as from every rival (docs/bench.md).
+PyPI's build runs its primitives through SYCL; what a call costs is taken off as from every rival (docs/bench.md). It lives in a
+process of its own (`python onednn.py`), one for all rows: beside OpenVINO, whose TBB has the same name, its workers share a core.
 """
 import ctypes as C
 import os
+import pickle
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -160,7 +164,9 @@ def named(activation):
     return modules.ACTIVATIONS[activation]
 
 
-class OneDNN:
+class Primitives:
+    """A module's primitives, with their memory."""
+
     def __init__(self, module, inputs):
         self.dnn, self.calls = Library.one(), []
         if isinstance(module, nn.Conv2d):  # a convolution of one number: what a call costs
@@ -258,3 +264,74 @@ class OneDNN:
     def outputs(self):
         plain = self.dnn.description(self.shape, PLAIN[len(self.shape)])
         return [self.dnn.read(self.dnn.reordered(self.memory, self.description, plain), self.shape)]
+
+
+class Server:
+    """The other process: takes (what, arguments) as pickles, answers (result, None) or (None, sentence)."""
+    made = None
+
+    def __init__(self):
+        self.process = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        env=dict(os.environ, OMP_NUM_THREADS="1"))
+
+    @classmethod
+    def one(cls):
+        if cls.made is None or cls.made.process.poll() is not None:
+            cls.made = cls()
+        return cls.made
+
+    def ask(self, *request):
+        pickle.dump(request, self.process.stdin)
+        self.process.stdin.flush()
+        result, why = pickle.load(self.process.stdout)
+        if why:
+            raise RuntimeError(why)
+        return result
+
+
+class OneDNN:
+    """The contestant: one at a time."""
+
+    def __init__(self, module, inputs):
+        self.server = Server.one()
+        made_of = getattr(module, "made_of", None) or (None, {n: array(t) for n, t in module.named_parameters()})
+        self.server.ask("make", made_of, [array(t) for t in inputs])
+
+    def run(self, times):
+        """Returns the seconds that it took there."""
+        return self.server.ask("run", times)
+
+    def outputs(self):
+        return self.server.ask("outputs")
+
+
+def serve():
+    answers, primitives = os.fdopen(os.dup(1), "wb"), None
+    os.dup2(2, 1)  # what libraries print is no answer
+    torch.set_num_threads(1)
+    while True:
+        try:
+            what, *arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        result = why = None
+        try:
+            if what == "make":
+                (p, parameters), inputs = arguments
+                parameters = {name: torch.from_numpy(value) for name, value in parameters.items()}
+                module = torch.nn.Conv2d(1, 1, 1).eval() if p is None else modules.module_of(p, parameters)
+                primitives = Primitives(module, [torch.from_numpy(t) for t in inputs])
+            elif what == "run":
+                start = time.perf_counter()
+                primitives.run(arguments[0])
+                result = time.perf_counter() - start
+            else:
+                result = primitives.outputs()
+        except Exception as e:  # the row's own entry in the table
+            why = f"{type(e).__name__}: {e}"
+        pickle.dump((result, why), answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    serve()
