@@ -49,7 +49,8 @@ void Direct::defaults(const Problem &given, const Machine &m) {
     while (p.groups > 1 && vectors % tile.vectors) --tile.vectors;
     co_vecs = tile.vectors, xs = x86::even_parts(x86::size_or(p.ow(), x86::open_width), tile.scalars);
     rows = p.oh() == 1 ? 8 : x86::rows_of(p, m);
-    ci_u = p.kh * p.kw == 1 && m.lanes == 16 && (p.ci / p.groups) % 4 == 0 ? 4 : 1;
+    const int inputs = p.ci / p.groups;
+    ci_u = m.lanes == 16 && inputs % 4 == 0 && (p.kh * p.kw == 1 || (p.groups > 1 && inputs >= 16 && inputs <= 32)) ? 4 : 1;
 }
 
 bool Direct::feasible(const Problem &given, const Machine &m) const {
@@ -87,8 +88,13 @@ void Direct::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     });
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, ci_u);
-    const int staged = one_row ? p.ci / p.groups : p.ci;  // a task along a row has one block of outputs
-    if (p.has_padding() && small) x86::stage_input(s.padded, s.ci, s.iy, p.ci, Machine::of(t));
+    const int inputs = p.ci / p.groups, staged = one_row ? inputs : p.ci;  // a task along a row has one block of outputs
+    // Groups' channels are copied for their blocks alone, side by side, unless that reads parts of lines from far away.
+    const bool near = !p.open() && int64_t(p.h) * p.w * p.ci * 4 <= Machine::of(t).l2_bytes;
+    if (p.has_padding() && p.groups > 1 && !one_row && inputs >= (near ? co.lanes : 16)) {
+        x86::stage_rows(s.padded, s.out, co.block, s.ci, inputs, Machine::of(t));
+        s.padded.bound_extent(s.ci, inputs);
+    } else if (p.has_padding() && small) x86::stage_input(s.padded, s.ci, s.iy, p.ci, Machine::of(t));
     else if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, staged, Machine::of(t));
 }
 
