@@ -96,21 +96,38 @@ def read_lists(options):
     return rows
 
 
+def emit_all(options, folder, rows):
+    """Emits the kernels of the rows; a row with a kernel that cannot be made leaves with the reason in `why`."""
+    target = f"x86-64-linux/{options.isa}" if options.isa else "host"
+    left = list(rows)
+    while left:
+        (folder / "problems.txt").write_text("\n".join(dict.fromkeys(p for row in left for p in (row["problem"], row["nchw"]))) + "\n")
+        done = subprocess.run([options.hconv, "emit", f"@{folder}/problems.txt", "-o", str(folder / "library"), "--name", "rivals",
+                               "--no-verify", "--target", target], stderr=subprocess.PIPE, text=True)
+        if not done.returncode:
+            return left
+        failed = re.search(r"compiling (\S+) for \S+.* failed: (.*)", done.stderr)
+        at_fault = [row for row in left if failed and failed[1] in (row["problem"], row["nchw"])]
+        if not at_fault:
+            sys.exit(f"rivals.py: {done.stderr.strip()}")
+        for row in at_fault:
+            row["why"] = failed[0][:300]
+            print(f"rivals.py: left out: {row['why']}", file=sys.stderr)
+        left = [row for row in left if "why" not in row]
+    sys.exit("rivals.py: no row has its kernels")
+
+
 def emit(options, rows):
-    """The library of the rows as a shared object, and each kernel's hash by problem."""
+    """The library of the rows as a shared object, each kernel's hash by problem, and the rows that have their kernels."""
     folder = Path(options.folder) / (options.isa or "best")
     folder.mkdir(parents=True, exist_ok=True)
-    problems = folder / "problems.txt"
-    problems.write_text("\n".join(dict.fromkeys(p for row in rows for p in (row["problem"], row["nchw"]))) + "\n")
-    target = f"x86-64-linux/{options.isa}" if options.isa else "host"
-    subprocess.run([options.hconv, "emit", f"@{problems}", "-o", str(folder / "library"), "--name", "rivals", "--no-verify",
-                    "--target", target], check=True)
+    left = emit_all(options, folder, rows)
     shared = folder / "library" / "librivals.so"
     subprocess.run([os.environ.get("CC", "cc"), "-std=c99", "-O2", "-fPIC", "-shared", "-I", str(shared.parent),
-                    str(HERE / "loop.c"), str(ROOT / "bench/roofline.c"), "-o", str(shared), "-Wl,--whole-archive", str(shared.parent / "librivals.a"),
-                    "-Wl,--no-whole-archive", "-lm", "-lpthread"], check=True)
+                    str(HERE / "loop.c"), str(ROOT / "bench/roofline.c"), "-o", str(shared), "-Wl,--whole-archive",
+                    str(shared.parent / "librivals.a"), "-Wl,--no-whole-archive", "-lm", "-lpthread"], check=True)
     manifest = json.loads((shared.parent / "kernels.json").read_text())
-    return shared, {kernel["problem"]: kernel["hash"] for kernel in manifest["kernels"]}
+    return shared, {kernel["problem"]: kernel["hash"] for kernel in manifest["kernels"]}, left
 
 
 def cpu_name():
@@ -240,12 +257,17 @@ def main():
         result = json.loads(path.read_text())
     result.update(cpu=cpu_name(), date=time.strftime("%Y-%m-%d"), versions=versions(options), rivals=RIVALS)
     rivals = choose_rivals(options, result)
-    shared, hashes = emit(options, rows)
+    shared, hashes, made = emit(options, rows)
     isa, prepared = options.isa or "best", []
+    failed = [row for row in rows if "why" in row]
+    rows = made
     for row in rows:
         row["hash"] = hashes.get(row["problem"])
 
     def rows_with(threads):
+        for row in failed:
+            lacks = {**row, "threads": threads, "isa": isa}
+            result["rows"] = [r for r in result["rows"] if key(r) != key(lacks)] + [lacks]
         have = {(*key(row), row.get("hash")) for row in result["rows"] if "timings" in row}
 
         def take(said):
