@@ -23,6 +23,16 @@ inline void sum_along_rows(Func sum, const Var &c, const Machine &m) {
     sum.update().reorder(xi, c);
 }
 
+// Planes written from what has channels innermost: vectors of pixels, the block's planes one after the other.
+inline void transpose(Func out, const Var &x, const Var &plane, const std::vector<Var> &outside, int ow, const Machine &m) {
+    Var lane("xl");
+    const int lanes = ow ? whole_lanes(ow, m) : m.lanes;
+    out.split(x, x, lane, lanes, ow ? TailStrategy::ShiftInwards : TailStrategy::GuardWithIf);
+    std::vector<Halide::VarOrRVar> order{lane, plane, x};
+    order.insert(order.end(), outside.begin(), outside.end());
+    out.reorder(order).vectorize(lane).unroll(plane);
+}
+
 // nchw: a row's sums of one block of channels lie in a scratch, channels innermost; from there the planes are written,
 // vectors of pixels, as many planes at a time as make a square of registers. Returns the scratch, in whose tiles (xo, of
 // xs pixels) the sums belong. Loops over `out` from the inside: x and channels of a block, then the caller's.

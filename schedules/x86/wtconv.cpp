@@ -8,6 +8,7 @@
 #include "runtime/variants/wtconv.h"
 #include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
+#include "schedules/x86/planes.h"
 
 namespace hconv {
 
@@ -63,7 +64,7 @@ int lanes_of(const Problem &p, const Machine &m) {
 }
 
 bool Pyramid::feasible(const Problem &p, const Machine &m) const {
-    return !p.nchw() && lanes_of(p, m) && pixels >= 1 && x86::fits_registers({1, pixels}, m);
+    return lanes_of(p, m) && pixels >= 1 && x86::fits_registers({1, pixels}, m);
 }
 
 std::string Pyramid::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
@@ -154,17 +155,18 @@ void Pyramid::apply(WtconvStages &s, const Problem &p, const Target &t) const {
     const hconv_wtconv o = hconv_wtconv_of(&p);
     const Machine m = Machine::of(t);
     const int lanes = lanes_of(p, m);
-    Var task("task"), lane("lane"), xl("xl");
+    Var task("task"), lane("lane");
     s.out.bound(s.c, 0, p.ci);
     if (o.ow) s.out.bound(s.x, 0, o.ow);
     if (o.oh) s.out.bound(s.y, 0, o.oh);
     if (p.n != HCONV_OPEN) s.out.bound(s.n, 0, p.n);
     s.out.split(s.c, task, lane, lanes, TailStrategy::RoundUp);
-    if (s.total.defined()) {
+    if (s.total.defined() || p.nchw()) {
         Func stored = s.base.in();
-        stage(stored, s, s.out, task, lanes), stage(s.total, s, s.out, task, lanes);
-        tiles(s, stored, o, p, s.c, {s.n}, m);
-        s.out.reorder(lane, s.x, s.y, task, s.n).vectorize(lane);
+        stage(stored, s, s.out, task, lanes), tiles(s, stored, o, p, s.c, {s.n}, m);
+        if (s.total.defined()) stage(s.total, s, s.out, task, lanes);
+        if (p.nchw()) x86::transpose(s.out, s.x, lane, {s.y, task, s.n}, o.ow, m);
+        else s.out.reorder(lane, s.x, s.y, task, s.n).vectorize(lane);
     } else {
         tiles(s, s.out, o, p, lane, {task, s.n}, m);
     }
