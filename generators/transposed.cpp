@@ -38,6 +38,12 @@ Expr PhaseAxis::tap(const Expr &phase, const Expr &t) const {
     return min(first(phase) + t * every, window - 1);
 }
 
+Problem widest_strides(Problem p) {
+    if (p.h == 1 && p.dilation_h == 1 && p.pad_top + p.pad_bottom + p.out_pad_h == 0) p.stride_h = p.kh;
+    if (p.w == 1 && p.dilation_w == 1 && p.pad_left + p.pad_right + p.out_pad_w == 0) p.stride_w = p.kw;
+    return p;
+}
+
 bool patches(const Problem &p) {
     auto axis = [](int window, int stride, int dilation, int pads, int out_pad) {
         return window == stride && dilation == 1 && pads == 0 && out_pad == 0;
@@ -48,7 +54,8 @@ bool patches(const Problem &p) {
 
 class Transposed : public ConvGenerator<Transposed, TransposedStages> {
 public:
-    void algorithm(const Problem &p, const Tensors &t, TransposedStages &s) {
+    void algorithm(const Problem &given, const Tensors &t, TransposedStages &s) {
+        const Problem p = widest_strides(given);
         const PhaseAxis ax(p.kw, p.stride_w, p.dilation_w, p.pad_left), ay(p.kh, p.stride_h, p.dilation_h, p.pad_top);
         Expr w = t.extent("x", 'w'), h = t.extent("x", 'h');
         auto in = [&](const Expr &x, const Expr &y) { return t.input("x", s.ci, x, y, s.n); };

@@ -27,6 +27,9 @@ struct PhaseAxis {
     Halide::Expr tap(const Halide::Expr &phase, const Halide::Expr &t) const;
 };
 
+// Where the input has one row, or one column, its stride may as well be the window.
+Problem widest_strides(Problem p);
+
 // Do the windows of the input's pixels lie side by side, uncut? Then output x belongs to input x / stride.
 bool patches(const Problem &p);
 

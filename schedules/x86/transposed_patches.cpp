@@ -35,12 +35,13 @@ static PatchRow row_of(const Problem &p, const Machine &m) {
     PatchRow row{p.co % m.lanes != 0, 0, m.lanes};
     while (p.co % row.stored) row.stored /= 2;
     const int all = row.whole ? x86::ceil_div(p.co * p.stride_w, m.lanes) : p.co / m.lanes;
-    row.vectors = row.whole ? all : m.lanes == 16 ? 2 : 1;
+    row.vectors = row.whole ? all : p.w == 1 ? 4 : m.lanes == 16 ? 2 : 1;
     while (all % row.vectors) --row.vectors;
     return row;
 }
 
-void Patches::defaults(const Problem &p, const Machine &m) {
+void Patches::defaults(const Problem &given, const Machine &m) {
+    const Problem p = widest_strides(given);
     const int width = x86::size_or(p.w, x86::open_width), vectors = row_of(p, m).vectors;
     int held = 1;
     while (held < std::min(width, 14) && x86::fits_registers({vectors, held + 1}, m)) ++held;
@@ -51,19 +52,22 @@ void Patches::defaults(const Problem &p, const Machine &m) {
     rows = x86::even_parts(x86::size_or(p.h, 64), int(std::clamp<int64_t>(m.l2_bytes / 2 / row_bytes, 4, apart ? 16 : 4)));
 }
 
-bool Patches::feasible(const Problem &p, const Machine &m) const {
+bool Patches::feasible(const Problem &given, const Machine &m) const {
+    const Problem p = widest_strides(given);
     const PatchRow row = row_of(p, m);
     return patches(p) && p.groups == 1 && !p.nchw() && row.stored >= 4 && row.vectors <= 4 && rows >= 1 && xs >= 1 &&
            !(apart && row.whole) && (!row.whole || p.co * p.stride_w % m.lanes == 0) && xs <= x86::size_or(p.w, x86::open_width) &&
            x86::fits_registers({row.vectors, xs}, m);
 }
 
-std::string Patches::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
+std::string Patches::layout(const hconv_tensor &t, const Problem &given, const Machine &m) const {
+    const Problem p = widest_strides(given);
     const PatchRow row = row_of(p, m);
     return t.letters != std::string("oihw") ? "" : row.whole ? "hiwo" : "Ohwi" + std::to_string(row.vectors * m.lanes) + "o";
 }
 
-void Patches::apply(TransposedStages &s, const Problem &p, const Target &t) const {
+void Patches::apply(TransposedStages &s, const Problem &given, const Target &t) const {
+    const Problem p = widest_strides(given);
     const Machine m = Machine::of(t);
     const PatchRow row = row_of(p, m);
     const int channels = row.whole ? p.co : row.vectors * m.lanes;
