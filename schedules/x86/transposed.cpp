@@ -16,6 +16,7 @@ using namespace Halide;
 struct Phases : Schedule<TransposedStages> {
     Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                // vectors of output channels in the block
     Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // pixels of a phase in the block
+    Knob ys{this, "ys", 1, {1, 2, 4}};                             // rows of a phase in the block
     Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // rows of each phase a task
 
     void defaults(const Problem &, const Machine &) override;
@@ -31,9 +32,12 @@ void Phases::defaults(const Problem &p, const Machine &m) {
     int lanes = x86::vector_lanes(p.co, m), columns = phase_size(hconv_transposed_ow(&p), p.stride_w);
     x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, lanes), columns, m);
     if (p.groups > 1) tile = {1, std::min(columns, 8)};
+    // Rows of a narrow map together are a block.
+    const int phase_rows = phase_size(hconv_transposed_oh(&p), p.stride_h), high = 14 / columns > 1 ? x86::even_parts(phase_rows, 14 / columns) : 1;
+    const x86::RegisterTile square = x86::best_tile(x86::ceil_div(p.co, lanes), columns * high, m);
+    if (p.groups == 1 && high > 1 && square.scalars == columns * high) ys = high, tile = {square.vectors, columns};
     co_vecs = tile.vectors, xs = x86::even_parts(columns, tile.scalars);
     double row_bytes = 4.0 * columns * p.stride_w * p.stride_h * lanes * tile.vectors;
-    int phase_rows = phase_size(hconv_transposed_oh(&p), p.stride_h);
     rows = x86::even_parts(phase_rows, int(std::clamp(m.l2_bytes / 2 / row_bytes, 2.0, 8.0)));
 }
 
@@ -44,7 +48,8 @@ static bool depthwise(const Problem &p) { return p.groups == p.ci && p.ci == p.c
 bool Phases::feasible(const Problem &p, const Machine &m) const {
     int size = x86::vector_lanes(p.co, m) * co_vecs, per_group = p.co / p.groups;
     bool whole = p.groups == 1 || per_group % size == 0 || (depthwise(p) && p.co % size == 0);
-    return whole && rows >= 1 && co_vecs >= 1 && xs >= 1 && x86::fits_registers({co_vecs, xs}, m);
+    return whole && rows >= 1 && co_vecs >= 1 && xs >= 1 && ys >= 1 &&
+           x86::fits_registers({co_vecs, xs * ys}, m);
 }
 
 std::string Phases::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
@@ -55,7 +60,7 @@ std::string Phases::layout(const hconv_tensor &t, const Problem &p, const Machin
 void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
     const int oh = hconv_transposed_oh(&p);
-    Var xo("xo"), xi("xi"), task("task"), yi("yi"), lane("pl"), unrolled("pu");
+    Var xo("xo"), xi("xi"), yo("yo"), yu("yu"), task("task"), yi("yi"), lane("pl"), unrolled("pu");
     x86::ChannelBlocks co;
     co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
     s.out.bound(s.co, 0, p.co);
@@ -68,15 +73,19 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
         x86::split_channels(s.out, s.co, co, p);
         s.out.reorder({co.lane, co.unrolled, s.x, yi, co.block, task, s.n}).vectorize(co.lane).unroll(co.unrolled);
     }
+    const bool small = oh != HCONV_OPEN && oh <= rows * p.stride_h;  // one task's rows: then its blocks are tasks
+    if (small) s.out.fuse(co.block, task, task);
     x86::parallel_tasks(s.out, task, s.n, p.n);
 
     Func band = s.acc.in(s.out);
-    band.compute_at(s.out, co.block).bound_extent(s.co, co.size());
+    band.compute_at(s.out, small ? task : co.block).bound_extent(s.co, co.size());
     band.split(s.co, unrolled, lane, co.lanes).split(s.xq, xo, xi, int(xs), TailStrategy::RoundUp);
-    band.reorder({lane, unrolled, xi, xo, s.yq, s.px, s.py, s.n}).vectorize(lane).unroll(unrolled).unroll(xi);
+    band.split(s.yq, yo, yu, int(ys), TailStrategy::RoundUp).unroll(yu);
+    band.reorder({lane, unrolled, xi, yu, xo, yo, s.px, s.py, s.n}).vectorize(lane).unroll(unrolled).unroll(xi);
     band.reorder_storage(s.co, s.px, s.xq, s.py, s.yq, s.n);
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, band, xo, s.co, s.xq, s.r, co.lanes, 1);
+    s.acc.unroll(s.yq).update().reorder({s.co, s.xq, s.yq, s.r.x, s.r.y, s.r.z}).unroll(s.yq);
     if (p.nchw() && !depthwise(p)) {
         s.padded.compute_at(s.out, task).reorder(s.ix, s.ci, s.iy, s.n).reorder_storage(s.ix, s.ci, s.iy, s.n);
         s.padded.vectorize(s.ix, m.lanes, TailStrategy::RoundUp);
