@@ -1,9 +1,10 @@
 # Schedules of one problem by several hands: the default, the tuner's, the best of all, random search with the tuner's budget,
 # and Halide's own autoschedulers; timed together in paired rounds, written as a table.
 # SPDX-License-Identifier: MIT
-# bench/autoschedulers.py [--hconv COMMAND] [--prepare | --measure] [--seconds 120] [--output FILE.md] [PROBLEM...]
+# bench/autoschedulers.py [--hconv COMMAND] [--prepare | --measure | --table] [--seconds 120] [--output FILE.md] [PROBLEM...]
 # --prepare compiles what is compiled outside of any budget (the sweep and the autoschedulers) and needs no quiet machine;
-# --measure then only measures. Without either both are done. The tuner and random search always start with an empty cache.
+# --measure then only measures; --table only writes the table of what was measured. Without any of them all three are done.
+# The tuner and random search always start with an empty cache.
 import argparse
 import json
 import math
@@ -13,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 
-PROBLEMS = ["conv2d_ci64_h28_co64_k3_p1", "pointwise_ci64_h28_co128_k1", "depthwise_ci144_h28_k3_p1_g144", "transposed_ci32_h14_co32_k4_s2_p1",
-            "wtconv_ci32_h28_k5", "odconv_ci32_h14_co32_k3_p1"]
+PROBLEMS = ["conv2d_ci3_h56_co64_k3_p1", "pointwise_ci45_h14_co64", "depthwise_ci576_h7_k3_p1", "transposed_ci32_h14_co32_k4_s2_p1",
+            "wtconv_ci96_h28_k5", "odconv_ci32_h14_co32_k3_p1"]
 AUTO = ["Adams2019", "Li2018", "Mullapudi2016"]
 MOST = 300  # points of a sweep
 
@@ -25,6 +26,7 @@ def arguments():
     a.add_argument("--hconv", default="build/release/hconv")
     a.add_argument("--prepare", action="store_true")
     a.add_argument("--measure", action="store_true")
+    a.add_argument("--table", action="store_true")
     a.add_argument("--seconds", type=float, default=120)
     a.add_argument("--work", default="build/autoschedulers", help="folder of caches, logs and results")
     a.add_argument("--output", help="the table, Markdown (default: WORK/table.md)")
@@ -96,8 +98,8 @@ def measure(o, problem):
         sys.exit(f"{problem}: {error}")
     row = json.loads(file.read_text())[0]
     speed = {f["schedule"]: f["ratio"] for f in row["finals"]}
-    names = {"default": row["default"]}
-    ratios = {name: speed.get(names.get(name, schedule)) for name, schedule in contestants.items() if schedule}
+    speed["default"] = 1.0
+    ratios = {name: speed.get(schedule) for name, schedule in contestants.items() if schedule}
     return {"problem": problem, "points": count, "ratios": ratios, "contestants": contestants, "notes": notes}
 
 
@@ -123,17 +125,21 @@ def table(rows, o):
 
 def main():
     o = arguments()
-    pathlib.Path(o.work).mkdir(parents=True, exist_ok=True)
-    if not o.measure:
-        for problem in o.problems:
+    kept = pathlib.Path(o.work) / "rows"
+    kept.mkdir(parents=True, exist_ok=True)
+    everything = not (o.prepare or o.measure or o.table)
+    for problem in o.problems:
+        if o.prepare or everything:
             print(problem, flush=True)
             prepare(o, problem)
+    for problem in o.problems:
+        if o.measure or everything:
+            row = measure(o, problem)
+            (kept / f"{problem}.json").write_text(json.dumps(row, indent=1) + "\n")
+            print(json.dumps(row), flush=True)
     if o.prepare:
         return
-    rows = []
-    for problem in o.problems:
-        rows.append(measure(o, problem))
-        print(json.dumps(rows[-1]), flush=True)
+    rows = [json.loads((kept / f"{problem}.json").read_text()) for problem in o.problems if (kept / f"{problem}.json").exists()]
     text = table(rows, o)
     pathlib.Path(o.output or pathlib.Path(o.work) / "table.md").write_text(text)
     print(text)

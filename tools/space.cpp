@@ -78,7 +78,7 @@ std::vector<KnobSpace> spaces_of(const Problem &p, const Target &target) {
 }
 
 Search::Search(std::vector<KnobSpace> all, uint64_t seed, const std::string &how, const std::vector<Proposal> &begin)
-    : spaces(std::move(all)), method(how), first(begin), random(seed) {
+    : spaces(std::move(all)), method(how), standard(begin.empty() ? "" : begin.front().schedule), first(begin), random(seed) {
     for (size_t s = 0; s < spaces.size(); ++s) {
         first.push_back({spaces[s].start, "the default of " + spaces[s].name});
         for (const std::vector<int> &point : spaces[s].points) places[spaces[s].text(point)] = {s, point};
@@ -124,8 +124,9 @@ std::vector<std::pair<double, std::string>> Search::ranking() const {
 
 void Search::climb(size_t rank, size_t count, std::vector<Proposal> *into) {
     const auto ranked = ranking();
-    if (rank >= ranked.size()) return;
-    const Place &from = places.at(ranked[rank].second);
+    const std::string start = ranked.empty() && rank == 0 ? standard : rank < ranked.size() ? ranked[rank].second : "";
+    if (!places.count(start)) return;
+    const Place &from = places.at(start);
     for (size_t changed = 1; changed <= 2 && into->size() < count; ++changed) neighbours(from, changed, count, into);
 }
 

@@ -1,7 +1,7 @@
 // space.h - the schedules that fit a problem, and the order in which a tuner tries them.
 // SPDX-License-Identifier: MIT
-// The defaults of all schedules and the winners of near problems first, then climbing: from the best so far, every other
-// value of one knob, the nearest first, then two knobs at once; a quarter of each batch is drawn at random. All of a small
+// The defaults of all schedules and the winners of near problems first, then climbing: from the best so far (at first: from the
+// default), every other value of one knob, the nearest first, then two knobs at once; a quarter of each batch is drawn at random. All of a small
 // space. Same seed, same answers: same proposals.
 #pragma once
 
@@ -34,7 +34,7 @@ std::vector<KnobSpace> spaces_of(const Problem &p, const Target &target);
 
 class Search {
 public:
-    // method: climb, random or all. first: schedules to try before others, with their origins.
+    // method: climb, random or all. first: schedules to try before others, with their origins; the default is the first of them.
     Search(std::vector<KnobSpace> spaces, uint64_t seed, const std::string &method, const std::vector<Proposal> &first);
     // At most count that were never proposed; none: nothing is left.
     std::vector<Proposal> propose(size_t count);
@@ -55,7 +55,7 @@ private:
     std::vector<std::pair<double, std::string>> ranking() const;
 
     const std::vector<KnobSpace> spaces;
-    const std::string method;
+    const std::string method, standard;
     std::vector<Proposal> first;
     std::mt19937_64 random;
     std::map<std::string, Place> places;

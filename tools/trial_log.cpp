@@ -85,8 +85,10 @@ TrialLog::TrialLog(const fs::path &path, bool only_read) : file(path) {
         if (status != SQLITE_OK) fail("cannot open");
         sqlite3_busy_timeout(db, kPatience);
         sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 64 << 20);
+        // The tables first: another process may be making them, and makes version and tables at once.
+        const int64_t tables = number("SELECT count(*) FROM sqlite_master");
         const int64_t version = number("PRAGMA user_version"), application = number("PRAGMA application_id");
-        if (version == 0 && number("SELECT count(*) FROM sqlite_master") == 0) {
+        if (version == 0 && tables == 0) {
             if (only_read) throw std::invalid_argument(file.string() + " is an empty database");
             make_tables();
         } else if (version != kSchema || application != kApplication) {

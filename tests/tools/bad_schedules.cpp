@@ -6,6 +6,7 @@
 #include "schedules/schedule.h"
 
 #include <cstdlib>
+#include <memory>
 #include <unistd.h>
 #include <vector>
 
@@ -30,13 +31,14 @@ struct CompilerCrashes : Bad {
 
 struct CompilerEatsMemory : Bad {
     void apply(Conv2dStages &, const Problem &, const Target &) const override {
-        for (std::vector<std::vector<char>> all;;) all.emplace_back(size_t(1) << 28, char(1));
+        for (std::vector<std::unique_ptr<char[]>> all;;) all.emplace_back(new char[size_t(1) << 28]);
     }
 };
 
 struct KernelCrashes : Bad {
     void apply(Conv2dStages &s, const Problem &, const Target &) const override {
-        s.out(s.co, s.x, s.y + (1 << 24), s.n) = 0.0f;
+        RDom r(0, 8);
+        s.out(s.co, s.x, (r + 1) << 20, s.n) = 0.0f;
     }
 };
 
