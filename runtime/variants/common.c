@@ -30,8 +30,11 @@ int32_t hconv_ow(const hconv_problem *p) {
 }
 
 int hconv_minimal_filtering(const hconv_problem *p) {
-    if (strcmp(hconv_variants[p->variant].family->name, "conv2d") != 0) return 0;
-    return (p->flags & HCONV_FAST) && p->kh == 3 && p->kw == 3 && p->stride_h == 1 && p->stride_w == 1 && p->groups == 1;
+    const char *family = hconv_variants[p->variant].family->name;
+    if ((p->flags & HCONV_FAST) && !strcmp(family, "transposed"))
+        return p->kh == 4 && p->kw == 4 && p->stride_h == 2 && p->stride_w == 2 && p->dilation_h == 1 && p->dilation_w == 1 &&
+               p->groups == 1;
+    return (p->flags & HCONV_FAST) && !strcmp(family, "conv2d") && p->kh == 3 && p->kw == 3 && p->stride_h == 1 && p->stride_w == 1 && p->groups == 1;
 }
 
 hconv_status hconv_need(const hconv_problem *p, int32_t value, const char *key, char *why, size_t why_bytes) {

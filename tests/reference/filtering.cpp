@@ -14,6 +14,16 @@ const Filter &filter_2_3() {
     return f;
 }
 
+// The same points for windows of two.
+const Filter &filter_3_2() {
+    static const Filter f{3, 2, 4,
+                          {1, 1, 1, 0, 0, 1, -1, 0, 0, 1, 1, 1},
+                          filter_2_3().forward,
+                          {1, 0, .5, .5, .5, -.5, 0, 1},
+                          2, 1};
+    return f;
+}
+
 // Points 0, a, -a, b, -b, infinity (Cook and Toom): row p of G is (1, p, p^2) over the product of p minus each other finite
 // point; row p of B^T is the product of x minus each other finite point, lowest power first; A^T has the powers of the points.
 const Filter &filter_4_3() {

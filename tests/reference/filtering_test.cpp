@@ -19,6 +19,27 @@ struct Named {
 };
 const Named kFilters[] = {{"wino2:hwio", filter_2_3()}, {"wino4:hwio", filter_4_3()}};
 
+TEST(Filters, TheTransposedWindowsPhasesAreTheirs) {
+    const Filter &f = filter_3_2();
+    const double d[] = {3, -1, 4, 7}, g[] = {2, -5};
+    for (int k = 0; k < 3; ++k) {
+        double y = 0;
+        for (int a = 0; a < 4; ++a) {
+            double input = 0;
+            for (int b = 0; b < 4; ++b) input += f.forward[size_t(a * 4 + b)] * d[b];
+            y += f.inverse[size_t(k * 4 + a)] * input * (f.weights[size_t(a * 2)] * g[0] + f.weights[size_t(a * 2 + 1)] * g[1]);
+        }
+        EXPECT_NEAR(y, d[k] * g[0] + d[k + 1] * g[1], 1e-13);
+    }
+    const hconv_window_transform *t = hconv_layout_transform("halves:hwio");
+    ASSERT_NE(t, nullptr);
+    for (int phase = 0; phase < 2; ++phase)
+        for (int a = 0; a < 4; ++a) {
+            EXPECT_EQ(t->matrix[(phase * 4 + a) * 4 + phase + 2], f.weights[size_t(a * 2)]);
+            EXPECT_EQ(t->matrix[(phase * 4 + a) * 4 + phase], f.weights[size_t(a * 2 + 1)]);
+        }
+}
+
 std::vector<double> times(const std::vector<double> &matrix, const std::vector<double> &v) {
     std::vector<double> product(matrix.size() / v.size());
     for (size_t i = 0; i < product.size(); ++i)

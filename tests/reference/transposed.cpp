@@ -3,7 +3,15 @@
 // SPDX-License-Identifier: MIT
 // y[n,o,i,j] = act(bn(b[o] + sum_{c,u,v} W[c, o mod (co/g), u, v] x[n,c,a,b]) + residual)
 // over the channels c of o's group and all (u, a), (v, b) with a sh + u dh - pt = i, b sw + v dw - pl = j.
+// fast allows minimal filtering of 4 x 4 windows at stride 2: the bound is the wider of the direct sum's and F(3,2)'s, of the
+// phase (i + pt) % 2, (j + pl) % 2 as a window of 2 x 2 that ends at input ((i + pt) / 2, (j + pl) / 2).
 #include "families.h"
+
+#include "filtering.h"
+#include "variants/common.h"
+#include "variants/transposed.h"
+
+#include <memory>
 
 namespace hconv::reference {
 
@@ -13,11 +21,37 @@ static int source(int i, int u, int stride, int dilation, int pad, int rows) {
     return from < 0 || from % stride || from / stride >= rows ? -1 : int(from / stride);
 }
 
+// The four phases' windows and their filters.
+struct Phases {
+    std::vector<Weights> windows;
+    std::vector<std::unique_ptr<Filtering>> filters;
+
+    Phases(const hconv_problem &p, const Map &x, const Norm &norm, const float *weight) {
+        for (int phase = 0; phase < 4; ++phase) {
+            Weights w(p.co, p.ci, 2, 2);
+            w.ops = norm.present;
+            for (int o = 0; o < p.co; ++o)
+                for (int c = 0; c < p.ci; ++c)
+                    for (int k = 0; k < 4; ++k) {
+                        const int u = phase / 2 + (k / 2 ? 0 : 2), v = phase % 2 + (k % 2 ? 0 : 2);
+                        const double value = norm.scale[o] * weight[((int64_t(c) * p.co + o) * 4 + u) * 4 + v];
+                        w.v[w.at(o, k / 2, k % 2, c)] = value, w.mag[w.at(o, k / 2, k % 2, c)] = std::fabs(value);
+                    }
+            windows.push_back(w);
+        }
+        for (const Weights &w : windows)
+            filters.push_back(std::make_unique<Filtering>(filter_3_2(), x, w, Steps{1, 1, 1, 1, 1, 1},
+                                                          (hconv_transposed_ow(&p) + p.pad_left) / 2 + 1));
+    }
+};
+
 std::vector<Output> families::transposed(const Request &r) {
     const hconv_problem &p = r.p;
     Map x = read_map(r, "x"), residual = read_map(r, "residual");
     Norm norm = read_norm(r, "bn", p.co, p.flags & HCONV_NORM);
     const float *weight = r.data("weight"), *bias = r.data("bias");
+    std::unique_ptr<Phases> phases;
+    if (hconv_minimal_filtering(&p)) phases = std::make_unique<Phases>(p, x, norm, weight);
     int inputs = p.ci / p.groups, outputs = p.co / p.groups;
     return {make_output(r, "y", [&](int n, int o, int i, int j) {
         Sum sum;
@@ -34,9 +68,18 @@ std::vector<Output> families::transposed(const Request &r) {
             }
         }
         double b = norm.shift[o] + norm.scale[o] * (bias ? bias[o] : 0.0f);
-        if (norm.present || bias) sum.add(norm.present ? rounded(b) : exactly(b));
-        if (residual.n) sum.add(residual.num(residual.at(n, i, j, o)));
-        return activate(p.activation, sum.total(), slope_of(r, o));
+        auto finished = [&](Sum window) {
+            if (norm.present || bias) window.add(norm.present ? rounded(b) : exactly(b));
+            if (residual.n) window.add(residual.num(residual.at(n, i, j, o)));
+            return window.total();
+        };
+        Num y = finished(sum);
+        if (phases) {
+            const int e = i + p.pad_top, f = j + p.pad_left;
+            Num other = finished(phases->filters[size_t(e % 2 * 2 + f % 2)]->sum(sum.v, n, o, e / 2, f / 2));
+            if (other.error() > y.error()) y = other;
+        }
+        return activate(p.activation, y, slope_of(r, o));
     })};
 }
 
