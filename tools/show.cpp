@@ -3,7 +3,9 @@
 // SPDX-License-Identifier: MIT
 #include "tools/show.h"
 
+#include "runtime/pack.h"
 #include "schedules/schedule.h"
+#include "tests/reference/filtering.h"
 #include "tools/compile.h"
 #include "tools/emit.h"
 #include "tools/process.h"
@@ -86,6 +88,19 @@ std::string looked_up(const Problem &p, const ShowOptions &o, std::string *rule)
     return k.schedule;
 }
 
+// Minimal filtering's bound: its sums' magnitudes are at most `growth` times the direct sum's over a tile of equal magnitudes.
+void show_rounding(const Problem &p, const std::string &layout) {
+    const hconv_window_transform *transform = hconv_layout_transform(layout.c_str());
+    if (!transform) return;
+    for (const reference::Filter *f : {&reference::filter_2_3(), &reference::filter_4_3(), &reference::filter_3_2()}) {
+        const bool phases = transform->rows == 2 * f->taps && transform->columns == 2 * f->window;
+        if (!phases && (transform->rows != f->taps || transform->columns != f->window)) continue;
+        std::printf("  rounding         at most %.0f u of what the sums of F(%d,%d) hold, up to %.1f times the direct sum's (u = 2^-24)\n",
+                    p.ci + 2 + 2 * (f->forward_roundings + f->inverse_roundings), f->outputs, f->window, f->growth() * f->growth());
+        return;
+    }
+}
+
 void show_schedule(const Problem &p, const Target &t, const ShowOptions &o) {
     std::string rule;
     Choice c = choose_for(p, Halide::Target(t.halide), looked_up(p, o, &rule));
@@ -95,6 +110,7 @@ void show_schedule(const Problem &p, const Target &t, const ShowOptions &o) {
     std::printf("  because          %s\n", c.rule.c_str());
     for (const TensorArgument &a : c.arguments)
         if (a.tensor.role == HCONV_PARAMETER) std::printf("  packed           %-14s as %s\n", a.tensor.name, a.layout.c_str());
+    for (const TensorArgument &a : c.arguments) show_rounding(p, a.layout);
 }
 
 }  // namespace

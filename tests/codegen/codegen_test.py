@@ -21,7 +21,7 @@ X86 = {"sse41": "xmm", "avx2": "ymm", "avx512": "zmm"}
 NESTS = [(problem, f"x86-64-linux/{level}") for level in X86 for problem in
          ("conv2d_ci64_h56_co64_k3_p1_relu", "conv2d_ci3_h?_co16_k3_p1_nchw", "depthwise_ci96_h56_k3_p1", "pointwise_ci64_h56_co256",
           "linear_n?_ci256_co128", "octave_ci128_h28_co128_k3_p1_cil32_col32", "rowcol_ci64_h56_k5_p2",
-          "grouped_ci128_h56_co128_k3_p1_g32")]
+          "grouped_ci128_h56_co128_k3_p1_g32", "conv2d_ci64_h56_co64_k3_p1_relu_fast")]
 NESTS += [(problem, target) for target in ("arm-64-linux", "x86-64-linux/cuda80") for problem in
           ("conv2d_ci64_h56_co64_k3_p1_relu", "octave_ci16_h14_co16_k3_p1_cil8_col8", "odconv_ci16_h14_co24_k3_p1")]
 

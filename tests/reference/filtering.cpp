@@ -55,6 +55,21 @@ const Filter &filter_4_3() {
     return f;
 }
 
+double Filter::growth() const {
+    double most = 0;
+    auto row = [](const std::vector<double> &matrix, int index, int columns) {
+        double sum = 0;
+        for (int k = 0; k < columns; ++k) sum += std::fabs(matrix[size_t(index) * columns + k]);
+        return sum;
+    };
+    for (int k = 0; k < outputs; ++k) {
+        double sum = 0;
+        for (int a = 0; a < taps; ++a) sum += std::fabs(inverse[size_t(k) * taps + a]) * row(weights, a, window) * row(forward, a, taps);
+        most = std::max(most, sum / window);
+    }
+    return most;
+}
+
 void Filtering::both_axes(const std::vector<double> &matrix, int rows, int columns, const double *from, double *to) {
     double half[64];
     for (int a = 0; a < rows; ++a)

@@ -17,6 +17,8 @@ struct Filter {
     int outputs, window, taps;
     std::vector<double> inverse, forward, weights;  // A^T [outputs, taps], B^T [taps, taps], G [taps, window]
     double inverse_roundings, forward_roundings;    // of one pass, in any order of its sums; all coefficients are floats
+    // How much larger than the direct sum's the magnitudes get on an axis, all inputs and weights being equally large.
+    double growth() const;
 };
 const Filter &filter_2_3();
 const Filter &filter_4_3();
