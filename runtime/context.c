@@ -7,6 +7,8 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
+#elif defined(__linux__) && (defined(__aarch64__) || defined(__arm__))
+#include <sys/auxv.h>
 #endif
 
 uint32_t hconv_version(void) { return HCONV_VERSION; }
@@ -70,6 +72,13 @@ uint64_t hconv_cpu_features(void) {
     if ((c & avx) == avx && b7 & AVX2 && (states & 6) == 6) features |= HCONV_CPU_AVX2;
     if (features & HCONV_CPU_AVX2 && (b7 & avx512) == avx512 && (states & 0xe6) == 0xe6) features |= HCONV_CPU_AVX512;
     return features;
+}
+#elif defined(__linux__) && (defined(__aarch64__) || defined(__arm__))
+/* The kernel's list of what the CPU has. 64 bits: HWCAP_ASIMD. 32 bits: HWCAP_NEON. */
+uint64_t hconv_cpu_features(void) {
+    enum { ASIMD = 1 << 1, NEON = 1 << 12 };
+    const unsigned long neon = sizeof(void *) == 8 ? ASIMD : NEON;
+    return (getauxval(AT_HWCAP) & neon) == neon ? HCONV_CPU_NEON : 0;
 }
 #elif defined(__aarch64__) || defined(_M_ARM64)
 uint64_t hconv_cpu_features(void) { return HCONV_CPU_NEON; }

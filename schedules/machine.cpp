@@ -11,7 +11,8 @@ Machine Machine::of(const Halide::Target &t) {
         if (t.has_feature(Target::AVX2)) return {8, 16, 32 << 10, 256 << 10};
         return {4, 16, 32 << 10, 256 << 10};
     }
-    return {4, t.bits == 64 ? 32 : 16, 32 << 10, 512 << 10};
+    if (t.arch == Target::ARM && t.bits == 64) return {4, 32, 32 << 10, 512 << 10, true};
+    return {4, 16, 32 << 10, 512 << 10};
 }
 
 }  // namespace hconv

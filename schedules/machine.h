@@ -10,6 +10,7 @@ struct Machine {
     int lanes;             // float32 in a vector register
     int vector_registers;
     int l1_bytes, l2_bytes;
+    bool multiplies_by_lane = false;  // one operand of a multiply-add may be a lane of a vector
     static Machine of(const Halide::Target &target);
 };
 

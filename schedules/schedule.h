@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -96,16 +97,20 @@ public:
         static std::vector<Entry> list;
         return list;
     }
+    // folders: "x86", or several that share the loops: "x86 arm".
     template<typename S>
-    static bool add(const char *folder, const char *plain) {
+    static bool add(const char *folders, const char *plain) {
         const std::string name = schedule_name(FormulationOf<Stages>::name, plain);
         auto make = [name] {
             auto s = std::make_unique<S>();
             s->name = name;
             return s;
         };
-        entries().push_back({folder, name, make});
-        all_schedules().push_back({Stages::family, folder, name, make});
+        std::istringstream words(folders);
+        for (std::string folder; words >> folder;) {
+            entries().push_back({folder, name, make});
+            all_schedules().push_back({Stages::family, folder, name, make});
+        }
         return true;
     }
 };

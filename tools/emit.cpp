@@ -361,7 +361,7 @@ Program build_program(const EmitOptions &o) {
     const std::string cc = o.cc.empty() ? c_compiler_for(platform) : o.cc;
     if (cc.empty()) throw std::runtime_error("no C compiler for " + platform + " was found: name one with --cc");
     program.path = program.folder->path / "exec";
-    link_program(o, cc, folder, program.path, platform == "arm-64-linux");
+    link_program(o, cc, folder, program.path, platform == "arm-64-linux" || platform == "arm-32-linux");
     return program;
 }
 

@@ -25,7 +25,7 @@ const std::vector<Target> &known_targets() {
         std::vector<Target> all;
         for (const char *platform : {"x86-64-linux", "x86-64-osx", "x86-64-windows"})
             for (const Target &t : x86_levels(platform)) all.push_back(t);
-        for (const char *platform : {"arm-64-linux", "arm-64-android", "arm-64-osx"})
+        for (const char *platform : {"arm-64-linux", "arm-64-android", "arm-64-osx", "arm-32-linux"})
             all.push_back({platform, platform, "neon", platform, 1, HCONV_CPU_NEON});
         // The host's part only launches: it needs nothing of the CPU.
         all.push_back({"x86-64-linux/cuda80", "x86-64-linux-cuda-cuda_capability_80", "cuda", "x86-64-linux", 4, HCONV_DEVICE_CUDA});
@@ -58,6 +58,9 @@ static std::vector<Target> from_halide(const std::string &text) {
     // The schedules for CUDA as OpenCL code: for tests, where there is OpenCL and no GPU.
     if (h.has_feature(F::OpenCL)) return {{text, text, "opencl", platform, 4, HCONV_DEVICE_CUDA}};
     if (h.has_feature(F::CUDA)) return {{text, text, "cuda", platform, 4, HCONV_DEVICE_CUDA}};
+    if (h.has_feature(F::SVE) || h.has_feature(F::SVE2))
+        throw std::invalid_argument("'" + text + "' is refused: Halide 21 computes wrong results with scalable vectors of 256 and "
+                                    "512 bits; arm-64-linux (NEON) runs on the same CPUs");
     if (h.arch == F::ARM) return {{text, text, "neon", platform, 1, HCONV_CPU_NEON}};
     for (Target t : x86_levels(platform))
         if (t.isa == (h.has_feature(F::AVX512_Skylake) ? "avx512" : h.has_feature(F::AVX2) ? "avx2" : "sse41")) {
@@ -104,6 +107,7 @@ std::string c_compiler_for(const std::string &platform) {
     if (platform == "arm-64-linux") return find_program({"cc", "gcc", "clang"});
 #endif
     if (platform == "arm-64-linux") return find_program({"aarch64-linux-gnu-gcc"});
+    if (platform == "arm-32-linux") return find_program({"arm-linux-gnueabihf-gcc"});
     return "";
 }
 

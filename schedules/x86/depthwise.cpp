@@ -92,4 +92,4 @@ void Depthwise::apply(Conv2dStages &s, const Problem &p, const Target &t) const 
 
 }  // namespace hconv
 
-HCONV_SCHEDULE(hconv::Conv2dStages, "x86", depthwise, hconv::Depthwise)
+HCONV_SCHEDULE(hconv::Conv2dStages, "x86 arm", depthwise, hconv::Depthwise)

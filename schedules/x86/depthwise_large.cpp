@@ -67,4 +67,4 @@ void LargeWindow::apply(Conv2dStages &s, const Problem &p, const Target &t) cons
 
 }  // namespace hconv
 
-HCONV_SCHEDULE(hconv::Conv2dStages, "x86", large_window, hconv::LargeWindow)
+HCONV_SCHEDULE(hconv::Conv2dStages, "x86 arm", large_window, hconv::LargeWindow)

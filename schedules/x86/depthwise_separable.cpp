@@ -117,4 +117,4 @@ void Rows::apply(DepthwiseSeparableStages &s, const Problem &p, const Target &t)
 
 }  // namespace hconv
 
-HCONV_SCHEDULE(hconv::DepthwiseSeparableStages, "x86", rows, hconv::Rows)
+HCONV_SCHEDULE(hconv::DepthwiseSeparableStages, "x86 arm", rows, hconv::Rows)

@@ -66,4 +66,4 @@ void Groups::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
 
 }  // namespace hconv
 
-HCONV_SCHEDULE(hconv::Conv2dStages, "x86", groups, hconv::Groups)
+HCONV_SCHEDULE(hconv::Conv2dStages, "x86 arm", groups, hconv::Groups)

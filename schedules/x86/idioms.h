@@ -49,8 +49,9 @@ struct RegisterTile {
 };
 
 // Do the tile's accumulators, its vectors and a broadcast value fit the registers? AVX-512 broadcasts inside the
-// multiply-add; SSE multiplies into one register more.
+// multiply-add; SSE multiplies into one register more; NEON multiplies by a lane of a register, one a scalar.
 inline bool fits_registers(const RegisterTile &t, const Machine &m) {
+    if (m.multiplies_by_lane) return t.vectors * t.scalars + t.vectors + t.scalars < m.vector_registers;
     int extra = m.lanes == 16 ? 0 : m.lanes == 8 ? 1 : 2;
     return t.vectors * t.scalars + t.vectors + extra <= m.vector_registers;
 }
@@ -193,6 +194,18 @@ inline void accumulate_in_registers(Func acc, Func out, const Var &at, const Var
         else st.vectorize(vector);
     }
     if (unroll_channels > 1) acc.update().unroll(r.x, unroll_channels);
+}
+
+// Where a multiply-add takes a lane of a vector: the scalars' input channels are loaded four (or two) at a time, and each
+// is multiplied where it lies. source: what update `u` of acc reads; `sum` its loop over input channels.
+inline void multiply_by_lanes(Func acc, int u, Func source, const Var &channel, const Var &scalar, const Halide::RVar &sum,
+                              int channels, const Machine &m) {
+    const int held = channels % 4 == 0 ? 4 : channels % 2 == 0 ? 2 : 1;
+    if (!m.multiplies_by_lane || held == 1) return;
+    Halide::RVar vector, lane;
+    acc.update(u).split(sum, vector, lane, held).unroll(lane);
+    Func pixels = source.in(acc);
+    pixels.compute_at(acc, vector).bound_extent(channel, held).vectorize(channel, held).unroll(scalar);
 }
 
 // The input rows of a task, copied once with the zeros around them, so that the sum meets no border. copies: how often

@@ -196,4 +196,4 @@ void Maps::apply(OctaveStages &s, const Problem &p, const Target &t) const {
 
 }  // namespace hconv
 
-HCONV_SCHEDULE(hconv::OctaveStages, "x86", maps, hconv::Maps)
+HCONV_SCHEDULE(hconv::OctaveStages, "x86 arm", maps, hconv::Maps)

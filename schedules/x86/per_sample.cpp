@@ -119,8 +119,8 @@ private:
 }  // namespace hconv
 
 namespace hconv::odconv_schedules {
-HCONV_SCHEDULE(hconv::OdconvStages, "x86", mixed, hconv::Mixed<hconv::OdconvStages>)
+HCONV_SCHEDULE(hconv::OdconvStages, "x86 arm", mixed, hconv::Mixed<hconv::OdconvStages>)
 }
 namespace hconv::condconv_schedules {
-HCONV_SCHEDULE(hconv::CondconvStages, "x86", mixed, hconv::Mixed<hconv::CondconvStages>)
+HCONV_SCHEDULE(hconv::CondconvStages, "x86 arm", mixed, hconv::Mixed<hconv::CondconvStages>)
 }

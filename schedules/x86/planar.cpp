@@ -89,4 +89,4 @@ void Planar::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
 
 }  // namespace hconv
 
-HCONV_SCHEDULE(hconv::Conv2dStages, "x86", planar, hconv::Planar)
+HCONV_SCHEDULE(hconv::Conv2dStages, "x86 arm", planar, hconv::Planar)

@@ -121,5 +121,5 @@ struct Pixels : Schedule<RowcolStages> {
 
 }  // namespace hconv
 
-HCONV_SCHEDULE(hconv::RowcolStages, "x86", channels, hconv::Channels)
-HCONV_SCHEDULE(hconv::RowcolStages, "x86", pixels, hconv::Pixels)
+HCONV_SCHEDULE(hconv::RowcolStages, "x86 arm", channels, hconv::Channels)
+HCONV_SCHEDULE(hconv::RowcolStages, "x86 arm", pixels, hconv::Pixels)

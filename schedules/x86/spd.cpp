@@ -112,5 +112,5 @@ struct CopySpd : Schedule<SpdStages> {
 
 }  // namespace hconv
 
-HCONV_SCHEDULE(hconv::SpdStages, "x86", direct, hconv::DirectSpd)
-HCONV_SCHEDULE(hconv::SpdStages, "x86", copy, hconv::CopySpd)
+HCONV_SCHEDULE(hconv::SpdStages, "x86 arm", direct, hconv::DirectSpd)
+HCONV_SCHEDULE(hconv::SpdStages, "x86 arm", copy, hconv::CopySpd)

@@ -96,4 +96,4 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
 
 }  // namespace hconv
 
-HCONV_SCHEDULE(hconv::TransposedStages, "x86", phases, hconv::Phases)
+HCONV_SCHEDULE(hconv::TransposedStages, "x86 arm", phases, hconv::Phases)

@@ -103,4 +103,4 @@ void Patches::apply(TransposedStages &s, const Problem &given, const Target &t) 
 
 }  // namespace hconv
 
-HCONV_SCHEDULE(hconv::TransposedStages, "x86", patches, hconv::Patches)
+HCONV_SCHEDULE(hconv::TransposedStages, "x86 arm", patches, hconv::Patches)

@@ -177,4 +177,4 @@ void Pyramid::apply(WtconvStages &s, const Problem &p, const Target &t) const {
 
 }  // namespace hconv
 
-HCONV_SCHEDULE(hconv::WtconvStages, "x86", pyramid, hconv::Pyramid)
+HCONV_SCHEDULE(hconv::WtconvStages, "x86 arm", pyramid, hconv::Pyramid)
