@@ -26,7 +26,10 @@ Expr PhaseAxis::first(const Expr &phase) const {
     return inverse == 1 ? uncut / common % every : uncut / common % every * inverse % every;
 }
 
-Expr PhaseAxis::shift(const Expr &phase) const { return (phase + pad - first(phase) * dilation) / stride; }
+// Written without the remainder where that can be: bounds inference takes the phase in its two places for two numbers.
+Expr PhaseAxis::shift(const Expr &phase) const {
+    return dilation == 1 ? (phase + pad) / stride : (phase + pad - first(phase) * dilation) / stride;
+}
 
 Expr PhaseAxis::exists(const Expr &phase, const Expr &t) const {
     if (window % every == 0 && common == 1) return Expr();

@@ -59,8 +59,8 @@ static std::vector<Target> from_halide(const std::string &text) {
     if (h.has_feature(F::OpenCL)) return {{text, text, "opencl", platform, 4, HCONV_DEVICE_CUDA}};
     if (h.has_feature(F::CUDA)) return {{text, text, "cuda", platform, 4, HCONV_DEVICE_CUDA}};
     if (h.has_feature(F::SVE) || h.has_feature(F::SVE2))
-        throw std::invalid_argument("'" + text + "' is refused: Halide 21 computes wrong results with scalable vectors of 256 and "
-                                    "512 bits; arm-64-linux (NEON) runs on the same CPUs");
+        throw std::invalid_argument("'" + text + "' is refused: Halide 21 computes wrong results with scalable vectors of 256 bits, "
+                                    "and cannot compile longer ones; arm-64-linux (NEON) runs on the same CPUs");
     if (h.arch == F::ARM) return {{text, text, "neon", platform, 1, HCONV_CPU_NEON}};
     for (Target t : x86_levels(platform))
         if (t.isa == (h.has_feature(F::AVX512_Skylake) ? "avx512" : h.has_feature(F::AVX2) ? "avx2" : "sse41")) {

@@ -101,6 +101,7 @@ void Rows::apply(DepthwiseSeparableStages &s, const Problem &p, const Target &t)
     s.acc.bound_extent(s.co, co.size());
     s.acc.compute_at(blocks, xo).vectorize(s.co, co.lanes).unroll(s.co).unroll(s.x);
     s.acc.update().reorder({s.co, s.x, s.r}).vectorize(s.co, co.lanes).unroll(s.co).unroll(s.x);
+    x86::multiply_by_lanes(s.acc, 0, s.middle, s.cm, s.x, s.r, middle_channels(p), m);
 
     const int lanes = middle_lanes(p, m);
     s.middle.split(s.cm, mo, lane, lanes, TailStrategy::ShiftInwards);

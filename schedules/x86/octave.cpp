@@ -171,6 +171,17 @@ void schedule_up(const OctaveStages &s, const Problem &p, const x86::ChannelBloc
     sum_tiles(s, s.up, up, xo, co);
 }
 
+// Where a multiply-add takes a lane: every path's pixels are held by input channels.
+void multiply_by_lanes(OctaveStages &s, const Problem &p, const Machine &m) {
+    const hconv_octave o = hconv_octave_of(&p);
+    for (const OctaveSum *sum : {&s.high_sum, &s.low_sum, &s.up})
+        for (size_t i = 0; i < sum->paths.size() && !p.nchw(); ++i) {
+            const OctavePath &path = s.path[sum->paths[i]];
+            const int inputs = o.path[sum->paths[i]].ci / o.path[sum->paths[i]].groups;
+            x86::multiply_by_lanes(sum->acc, int(i), path.padded, s.c, s.x, path.r.x, inputs, m);
+        }
+}
+
 void Maps::apply(OctaveStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
     Var task("task");
@@ -190,6 +201,7 @@ void Maps::apply(OctaveStages &s, const Problem &p, const Target &t) const {
         schedule_map(s, s.low, s.low_sum, low_conv(p), m, low_blocks(p, m), low_xs, low_rows, task);
         stage(s, s.low_sum, s.low, task, p, m);
     }
+    multiply_by_lanes(s, p, m);
 }
 
 }  // namespace

@@ -71,6 +71,7 @@ struct Mixed : Schedule<Stages> {
             order(st, {co.lane, co.unrolled, xi, xo, yi}, s, p, co, task);
         });
         x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, 1);
+        x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci, m);
         if (p.has_padding() && outside) x86::stage_input(s.padded, s.ci, s.iy, p.ci, m);
         else if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
     }

@@ -28,7 +28,7 @@ struct Channels : Schedule<RowcolStages> {
 
     // Rows of a block share what they load, if the window is unrolled: long windows are, where there are few pixels.
     void defaults(const Problem &p, const Machine &m) override {
-        xs = x86::even_parts(width_of(p), m.lanes == 4 ? 4 : 8);
+        xs = x86::even_parts(width_of(p), m.lanes == 4 && !m.multiplies_by_lane ? 4 : 8);
         ys = p.kh < 7 ? 2 : 4;
         column_xs = 4 / ys;
         rows = x86::rows_of(p, m, p.ci, ys);

@@ -72,6 +72,7 @@ struct DirectSpd : Schedule<SpdStages> {
             x86::parallel_tasks(st, task, s.n, p.n);
         });
         x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, 1);
+        x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci, Machine::of(t));
         if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, Machine::of(t));
     }
 

@@ -99,6 +99,7 @@ void Patches::apply(TransposedStages &s, const Problem &given, const Target &t) 
         if (st.name() != Stage(s.acc).name()) order.insert(order.end(), {s.r.x, s.r.y, s.r.z});
         st.reorder(order).vectorize(lanes, m.lanes).unroll(lanes).unroll(s.xq);
     }
+    x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci, m);
 }
 
 }  // namespace hconv
