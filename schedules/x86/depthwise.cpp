@@ -35,8 +35,8 @@ void Depthwise::defaults(const Problem &p, const Machine &m) {
     const int lanes = x86::whole_lanes(p.co, m), all = x86::ceil_div(p.co, lanes);
     staged = p.kh * p.kw > (p.open() ? 36 : 49);
     // SSE multiplies into a register of its own, and loads what it adds.
-    int most = m.lanes == 4 ? 4 : m.lanes == 8 && p.kw > 5 ? 7 : 8;
-    if (m.lanes == 16 && p.stride_w == 1 && (staged || !p.open())) most = 14;
+    int most = m.lanes == 4 && m.vector_registers == 16 ? 4 : m.lanes == 8 && p.kw > 5 ? 7 : 8;
+    if (m.vector_registers == 32 && p.stride_w == 1 && (staged || !p.open())) most = 14;
     if (most == 14 && !staged && width > 14 && p.stride_h == 1 && height % 2 == 0) most = 7, ys = 2;
     xs = x86::even_parts(width, most);
     rows = staged ? x86::rows_of(p, m, lanes) : ys * x86::even_parts(height / ys, 14 / ys);

@@ -49,9 +49,10 @@ struct RegisterTile {
 };
 
 // Do the tile's accumulators, its vectors and a broadcast value fit the registers? AVX-512 broadcasts inside the
-// multiply-add; SSE multiplies into one register more; NEON multiplies by a lane of a register, one a scalar.
+// multiply-add; SSE multiplies into one register more; NEON multiplies by a lane of a register, one a scalar, and the
+// compiler wants one to spare.
 inline bool fits_registers(const RegisterTile &t, const Machine &m) {
-    if (m.multiplies_by_lane) return t.vectors * t.scalars + t.vectors + t.scalars < m.vector_registers;
+    if (m.multiplies_by_lane) return t.vectors * t.scalars + t.vectors + t.scalars + 1 < m.vector_registers;
     int extra = m.lanes == 16 ? 0 : m.lanes == 8 ? 1 : 2;
     return t.vectors * t.scalars + t.vectors + extra <= m.vector_registers;
 }
