@@ -2,7 +2,8 @@
 # Makes the demo's program: packages of PyPI -> weights file; problems.txt -> library; C -> program.
 # SPDX-License-Identifier: MIT
 # HCONV: the hconv command; HCONV_ENV: the Python environment; FACE_DETECT_BUILD: where to build; CC: the compiler;
-# HCONV_TARGET: what to emit for (default: x86-64-linux, all its levels).
+# HCONV_TARGET: what to emit for (default: x86-64-linux, all its levels); HCONV_RUNNER: what runs its programs here;
+# PICTURES=ppm: pictures are PPM files, without libpng.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -41,13 +42,19 @@ weights() {
 }
 
 library() {
-    "$hconv" emit "@$here/problems.txt" -o "$build/library" --name face_detect --target "${HCONV_TARGET:-x86-64-linux}"
+    "$hconv" emit "@$here/problems.txt" -o "$build/library" --name face_detect --target "${HCONV_TARGET:-x86-64-linux}" \
+        ${HCONV_RUNNER:+--runner "$HCONV_RUNNER"}
 }
 
 program() {
-    printf '#include <png.h>\n' | "${cc[@]}" -E - >/dev/null 2>&1 || fail "png.h is not here: install libpng-dev"
-    "${cc[@]}" -std=c99 -O2 -Wall -Wextra -pedantic -I"$build/library" "$here"/*.c "$build/library/libface_detect.a" \
-        -lpng -lm -pthread -o "$build/face_detect"
+    local files=("$here"/{boxes,detect,face_detect,image,nets,support,weights}.c)
+    if [ "${PICTURES:-png}" = ppm ]; then files+=("$here/ppm/ppm.c")
+    else
+        printf '#include <png.h>\n' | "${cc[@]}" -E - >/dev/null 2>&1 || fail "png.h is not here: install libpng-dev"
+        files+=("$here/png.c" -lpng)
+    fi
+    "${cc[@]}" -std=c99 -O2 -Wall -Wextra -pedantic -I"$build/library" -I"$here" "${files[@]}" "$build/library/libface_detect.a" \
+        -lm -pthread -o "$build/face_detect"
 }
 
 [ -x "$env/bin/python" ] || fail "there is no Python in $env: run scripts/setup.sh, or name another with HCONV_ENV"

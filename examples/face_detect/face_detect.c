@@ -100,7 +100,7 @@ int main(int argc, char **argv) {
     nets *n;
     box_list faces = {0};
     weights_read(&w, o.weights);
-    image_read_png(&picture, o.photo);
+    image_read_file(&picture, o.photo);
     n = nets_create(&w, o.threads, o.isa);
     loaded = seconds();
     printf("%s: %d x %d, %d levels in the pyramid; reading it and the weights: %.2f ms\n", o.photo, picture.width,
@@ -113,7 +113,7 @@ int main(int argc, char **argv) {
     if (!faces.count) printf("no face found\n");
     if (o.output) {
         for (size_t i = 0; i < faces.count; ++i) image_draw_face(&picture, &faces.at[i]);
-        image_write_png(&picture, o.output);
+        image_write_file(&picture, o.output);
         printf("wrote %s\n", o.output);
     }
     nets_destroy(n);

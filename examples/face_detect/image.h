@@ -1,4 +1,4 @@
-/* image.h - pictures: PNG files, the two ways of resizing that MTCNN uses, and drawing of what was found.
+/* image.h - pictures: files (png.c, or ppm/ppm.c), the two ways of resizing that MTCNN uses, and drawing of what was found.
  * SPDX-License-Identifier: MIT */
 #ifndef FACE_DETECT_IMAGE_H
 #define FACE_DETECT_IMAGE_H
@@ -10,8 +10,8 @@ typedef struct image { /* 8-bit RGB, rows without gaps */
     unsigned char *rgb;
 } image;
 
-void image_read_png(image *picture, const char *path); /* gray, RGB, palette, with or without alpha, 8 or 16 bits */
-void image_write_png(const image *picture, const char *path);
+void image_read_file(image *picture, const char *path); /* PNG: gray, RGB, palette, with or without alpha, 8 or 16 bits */
+void image_write_file(const image *picture, const char *path);
 void image_free(image *picture);
 
 /* Both write nhwc floats, (value - 127.5) / 128. */
