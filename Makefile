@@ -1,14 +1,20 @@
 # The words people type. SPDX-License-Identifier: MIT
 # PRESET=dev|release|ci|asan|tsan|coverage chooses the build, HCONV_ENV another folder for the environment.
-.PHONY: help demo test test-full goldens bench bench-rivals tune fuzz static faults tune-faults build clean
+.PHONY: help demo demo-arm test test-full test-arm arm-inspect goldens bench bench-rivals tune fuzz static faults tune-faults build clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 demo: ## compile the face detector's layers, link them into a C program, find a face in a photo
 	@scripts/build.sh hconv && examples/face_detect/demo.sh
+demo-arm: ## the same cross-compiled for ARM and run under qemu, and a WTConv block; answers checked
+	@scripts/build.sh hconv && examples/face_detect/demo_arm.sh
 test: ## build and run all tests (smoke lists)
 	@scripts/test.sh
 test-full: ## the same, then every kernel of the full problem lists
 	@scripts/test.sh && tests/full.sh
+test-arm: ## every kernel of the smoke and full lists and all golden cases on emulated ARM processors (an hour)
+	@scripts/build.sh && tests/arm.sh --all
+arm-inspect: ## what the hot loops of ARM kernels are bound by, into docs/arm.md; needs llvm-19
+	@scripts/build.sh hconv && python3 bench/arm_inspect.py build/$(or $(PRESET),release)/hconv --write --check
 goldens: ## run every case below HCONV_GOLDENS (default: tests/goldens) through the public API
 	@scripts/build.sh && tests/goldens.sh
 bench: ## measure the layers of real networks on this machine

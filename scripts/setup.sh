@@ -9,7 +9,8 @@ python=${PYTHON:-python3}
 stamp=$env/hconv-requirements.txt
 
 needed=(g++ binutils llvm libcli11-dev nlohmann-json3-dev libpng-dev zlib1g-dev libgtest-dev libxxhash-dev libsqlite3-dev)
-wanted=(libbenchmark-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user abigail-tools pkg-config clang libclang-rt-dev) # without them some tests are skipped
+wanted=(libbenchmark-dev gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+    llvm-19 qemu-user abigail-tools pkg-config clang libclang-rt-dev) # without them some tests are skipped
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }

@@ -139,8 +139,11 @@ int bench_command(const BenchOptions &given) {
         std::printf("%zu rows are packed: start %s/run where they shall be timed\n", jobs.size(), o.kernels.pack_up.c_str());
         return 0;
     }
-    std::printf("%d thread%s, %d rounds, warm\n%-*s %-8s %-24s %12s %12s %9s %6s\n", o.threads, o.threads > 1 ? "s" : "",
-                o.rounds, width, "problem", "isa", "schedule", "median us", "min us", "GFLOP/s", "limit");
+    // Emulated processors run right and tell nothing about time.
+    const bool emulated = o.kernels.runner.find("qemu") != std::string::npos;
+    std::printf("%d thread%s, %d rounds, warm%s\n%-*s %-8s %-24s %12s %12s %9s %6s\n", o.threads, o.threads > 1 ? "s" : "",
+                o.rounds, emulated ? "; on an emulated processor: not a timing" : "", width, "problem", "isa", "schedule",
+                "median us", "min us", "GFLOP/s", "limit");
     std::vector<JobResult> results(jobs.size());
     std::vector<Limits> limits(jobs.size());
     auto done = [&](size_t i, const JobResult &r) {
@@ -162,6 +165,7 @@ int bench_command(const BenchOptions &given) {
                         repro("check", jobs[i].problem, row, o.kernels, jobs[i].seed).c_str());
         }
         rows.push_back(row_of(entries[i], row, results[i], limits[i]));
+        if (emulated) rows.back()["emulated"] = true;
     }
     if (!o.json.empty()) write_file(o.json, rows.dump(1) + "\n");
     return failures ? 1 : 0;

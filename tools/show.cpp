@@ -124,8 +124,11 @@ int list_command(const std::string &what) {
     }
     if (what.empty() || what == "targets") {
         std::printf("targets (a platform alone means all its CPU levels; host = this CPU):\n");
-        for (const Target &t : known_targets())
-            std::printf("  %-22s %-7s %s\n", t.text.c_str(), t.isa.c_str(), t.runs_here() ? "runs here" : "");
+        for (const Target &t : known_targets()) {
+            const bool gpu = t.features & HCONV_DEVICE_CUDA, linked = !c_compiler_for(t.platform).empty();
+            const char *how = t.runs_here() ? "runs here" : gpu ? "runs on a GPU" : linked ? "with a --runner" : "emit only: no C compiler for it here";
+            std::printf("  %-22s %-7s %-6s %s\n", t.text.c_str(), t.isa.c_str(), schedule_folder(Halide::Target(t.halide)).c_str(), how);
+        }
     }
     if (what.empty() || what == "schedules") {
         std::printf("schedules (generic fits every variant on every target):\n");
