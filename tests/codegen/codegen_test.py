@@ -24,6 +24,7 @@ NESTS = [(problem, f"x86-64-linux/{level}") for level in X86 for problem in
           "grouped_ci128_h56_co128_k3_p1_g32", "conv2d_ci64_h56_co64_k3_p1_relu_fast")]
 NESTS += [(problem, target) for target in ("arm-64-linux", "x86-64-linux/cuda80") for problem in
           ("conv2d_ci64_h56_co64_k3_p1_relu", "octave_ci16_h14_co16_k3_p1_cil8_col8", "odconv_ci16_h14_co24_k3_p1")]
+NESTS += [(problem, "arm-64-linux") for problem in ("pointwise_ci64_h56_co256", "transposed_ci64_h14_co64_k4_s2_p1")]
 
 
 def show(problem, target, view):
@@ -109,8 +110,8 @@ class HotLoops(unittest.TestCase):
         self.check("grouped_ci128_h56_co128_k3_p1_g32", "x86-64-linux/avx512", "zmm", 8)
 
     def test_arm(self):
-        for problem in ("conv2d_ci64_h56_co64_k3_p1_relu", "depthwise_ci96_h56_k3_p1"):
-            self.check(problem, "arm-64-linux", "v", 1)
+        for problem, least in (("conv2d_ci64_h56_co64_k3_p1_relu", 32), ("pointwise_ci64_h56_co256", 32), ("depthwise_ci96_h56_k3_p1", 14)):
+            self.check(problem, "arm-64-linux", "v", least)
 
 
 class Sizes(unittest.TestCase):
