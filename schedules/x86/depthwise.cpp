@@ -25,7 +25,7 @@ struct Depthwise : Schedule<Conv2dStages> {
     void apply(Conv2dStages &, const Problem &, const Target &) const override;
 
 private:
-    void unroll_window(Conv2dStages &, const Problem &) const;
+    void unroll_window(Conv2dStages &, const Problem &, const Machine &) const;
 };
 
 // Blocks of one row, or of two rows half as wide, which share what they load. A small map is one task of rows, and its tasks
@@ -52,11 +52,12 @@ bool Depthwise::feasible(const Problem &p, const Machine &m) const {
            xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({1, xs * ys}, m);
 }
 
-// The taps of a row share loads. A whole window is unrolled while its code stays small.
-void Depthwise::unroll_window(Conv2dStages &s, const Problem &p) const {
+// The taps of a row share loads. A whole window is unrolled while its code stays small, and, where operands of a multiply-add
+// are registers, few.
+void Depthwise::unroll_window(Conv2dStages &s, const Problem &p, const Machine &m) const {
     int row = p.kw * xs * ys, window = row * p.kh;
     if (row <= 128) s.acc.update().unroll(s.r.y);
-    if (!staged && window <= 700) s.acc.update().unroll(s.r.z);
+    if (!staged && window <= (m.multiplies_by_lane ? 128 : 700)) s.acc.update().unroll(s.r.z);
     if (p.ci / p.groups <= 4) s.acc.update().unroll(s.r.x);
 }
 
@@ -84,7 +85,7 @@ void Depthwise::apply(Conv2dStages &s, const Problem &p, const Target &t) const 
         false);
     x86::accumulate_in_registers(s.acc, s.out, staged ? xo : cb, s.co, s.x, s.r, lanes, 1);
     s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y);
-    unroll_window(s, p);
+    unroll_window(s, p, m);
     const int copies = p.groups == p.ci ? p.co / p.ci : 1;
     if (copies > 1) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m, copies);
     else if (staged) x86::stage_rows(s.padded, s.out, cb, s.ci, lanes * (p.ci / p.groups), m);
