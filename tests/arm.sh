@@ -37,7 +37,7 @@ goldens() { # goldens LAYOUT MODEL...
     "$hconv" emit "@$work/$layout.txt" -o "$work/$layout" --name goldens --target arm-64-linux --no-verify
     aarch64-linux-gnu-gcc -shared -Wl,--whole-archive "$work/$layout/libgoldens.a" -Wl,--no-whole-archive -pthread -o "$work/$layout.so"
     [ -e "$work/golden_runner" ] ||
-        aarch64-linux-gnu-g++ -std=c++17 -O1 -I. -Iruntime -Iruntime/include -Itests -idirafter "$work/include" tests/golden_runner.cpp \
+        aarch64-linux-gnu-g++ -std=c++17 -O1 -DHCONV_INFLATES=0 -I. -Iruntime -Iruntime/include -Itests -idirafter "$work/include" tests/golden_runner.cpp \
             tests/golden_cases.cpp tools/separable.cpp tools/tensor_file.cpp "$work/$layout/libgoldens.a" -ldl -pthread -o "$work/golden_runner"
     for model in "$@"; do
         echo "arm: golden cases, $layout, $model"

@@ -4,11 +4,11 @@
 #include "tools/tensor_file.h"
 
 #include <nlohmann/json.hpp>
-#if __has_include(<zlib.h>)  // not in a cross compiler's folders: then compressed .npz files are refused
-#include <zlib.h>
+#ifndef HCONV_INFLATES  // 0: for a target without zlib; compressed .npz files are refused
 #define HCONV_INFLATES 1
-#else
-#define HCONV_INFLATES 0
+#endif
+#if HCONV_INFLATES
+#include <zlib.h>
 #endif
 
 #include <cerrno>
