@@ -26,18 +26,28 @@ public:
         const bool depthwise = p.groups > 1 && p.groups == p.ci;
         Expr ci = group_start(s.co, p.ci, p.co, p.groups) + s.r.x;
         Expr channel = depthwise ? group_start(s.ci, p.ci, p.co, p.groups) : s.ci;
+        const bool sampled = p.kh * p.kw == 1 && !p.has_padding();
+        s.copied(s.ci, s.ix, s.iy, s.n) = t.input("x", s.ci, sampled ? s.ix * p.stride_w : Expr(s.ix),
+                                                  sampled ? s.iy * p.stride_h : Expr(s.iy), s.n);
+        auto in = [&](const Expr &x, const Expr &y) { return s.copied(channel, x, y, s.n); };
         // Most coordinates are inside: loops over them can be parted there and run without the tests.
-        auto in = [&](const Expr &x, const Expr &y) { return likely(t.input("x", channel, x, y, s.n)); };
+        auto likely_in = [&](const Expr &x, const Expr &y) { return likely(in(x, y)); };
         s.padded(s.ci, s.ix, s.iy, s.n) =
-            p.has_padding() ? inside_or_zero(likely(s.ix), likely(s.iy), w, h, in) : t.input("x", channel, s.ix, s.iy, s.n);
-        Expr ix = s.x * p.stride_w + s.r.y * p.dilation_w - pad_left(p, w);
-        Expr iy = s.y * p.stride_h + s.r.z * p.dilation_h - pad_top(p, h);
+            !p.has_padding()  ? in(s.ix, s.iy)
+            : s.rows_left_out ? inside_or_zero(s.ix, w, [&](const Expr &x) { return in(x, s.iy); })
+                              : inside_or_zero(likely(s.ix), likely(s.iy), w, h, likely_in);
+        Expr ix = sampled ? Expr(s.x) : s.x * p.stride_w + s.r.y * p.dilation_w - pad_left(p, w);
+        Expr iy = sampled ? Expr(s.y) : s.y * p.stride_h + s.r.z * p.dilation_h - pad_top(p, h);
         if (depthwise && p.has_padding() && SkippedBlock::large(p)) {
             const SkippedBlock block(p);
             // Columns go in pairs, which share what they load.
             Expr left = s.x / block.w * block.w * p.stride_w + s.r.y / 2 * 2 * p.dilation_w - pad_left(p, w);
             s.r.where(left < w && left + (block.w - 1) * p.stride_w + p.dilation_w >= 0);
             meets_input(s.r, s.y / block.h * block.h, block.h, p.stride_h, s.r.z * p.dilation_h - pad_top(p, h), h);
+        }
+        if (s.rows_left_out && p.has_padding()) {
+            s.r.where(iy >= 0 && iy < h);
+            iy = clamp(iy, 0, h - 1);
         }
         if (many_small_groups(p)) {
             sum_by_groups(p, t, s, ix, iy);

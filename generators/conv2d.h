@@ -33,8 +33,13 @@ struct Conv2dStages {
     static constexpr const char *family = "conv2d";
     Halide::Var co{"co"}, x{"x"}, y{"y"}, n{"n"};
     Halide::Var ci{"ci"}, ix{"ix"}, iy{"iy"};
+    // Asked for by a schedule: taps of rows outside the map are left out, and padded has zeros beside the rows only.
+    bool rows_left_out = false;
     Halide::RDom r;                // r.x = input channel within the group, r.y = kx, r.z = ky
-    // (ci, ix, iy, n): the input with zeros around it, in the input's own coordinates. Depthwise: (co, ...), one an output.
+    // (ci, ix, iy, n): the input; under a window of 1 x 1 without padding, of the pixels that are read, in the output's
+    // coordinates. In the input's own memory, unless a schedule gives it other.
+    Halide::Func copied{"copied"};
+    // (ci, ix, iy, n): the input with zeros around it, in copied's coordinates. Depthwise: (co, ...), one an output.
     Halide::Func padded{"padded"};
     Halide::Func acc{"acc"};        // pure: bias; update 0: multiply-accumulate over r
     Halide::Func out{"out"};        // activation(acc + residual): the pipeline's output

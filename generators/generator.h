@@ -33,6 +33,7 @@ public:
     }
 
     void generate() {
+        how->formulate(stages);
         static_cast<Self *>(this)->algorithm(p.as_map(), tensors, stages);
         for (size_t i = 0; i < outputs.size(); ++i) *outputs[i] = stages.outputs().at(i);
         tensors.declare_shapes();

@@ -74,6 +74,8 @@ public:
 template<typename Stages>
 class Schedule : public ScheduleBase {
 public:
+    // Asks for another form of the sum, where the stages offer one: before the algorithm fills them.
+    virtual void formulate(Stages &) const {}
     virtual void apply(Stages &, const Problem &, const Halide::Target &) const = 0;
 };
 

@@ -1,0 +1,112 @@
+// unstaged.cpp - direct convolution that reads the input where it lies, without a copy that has zeros around it: taps of
+// rows outside the map are left out by a test outside the channel loop, taps of columns outside it by constants, since
+// every tile's place in a row is known when the code is made. Maps of a few rows have all of them unrolled: then a block
+// of registers can hold several rows. Lanes = output channels, blocks as in conv2d.cpp.
+// SPDX-License-Identifier: MIT
+#include "generators/conv2d.h"
+
+#include "schedules/schedule.h"
+#include "schedules/x86/idioms.h"
+
+namespace hconv {
+
+using namespace Halide;
+
+struct Unstaged : Schedule<Conv2dStages> {
+    Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                // vectors of output channels in the block
+    Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // output columns in the block
+    Knob ys{this, "ys", 1, {1, 2, 3, 4}};                          // output rows in the block
+    Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                         // unroll of the channel sum
+    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // output rows a task
+    Knob spread{this, "spread", 0, {0, 1}};                        // copy the input, pixels a little farther apart
+
+    void defaults(const Problem &, const Machine &) override;
+    bool feasible(const Problem &, const Machine &) const override;
+    // Few input channels: a tap's loop is short, and one over all taps of a staged input is better.
+    int preference(const Problem &p) const override { return p.ci >= 8 ? 2 : 0; }
+    std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
+    void formulate(Conv2dStages &s) const override { s.rows_left_out = true; }
+    void apply(Conv2dStages &, const Problem &, const Target &) const override;
+};
+
+// Cycles of a tile: two multiply-adds start a cycle and ten hide the latency; a load takes a share of what is left, one
+// of weights, which come from the second cache, more. Lines of the output, which a block of few channels writes in part,
+// come from farther away.
+static double tile_cycles(int vectors, int pixels, const Problem &p, const Machine &m) {
+    const double load = m.lanes == 16 ? 0.2 : 0.1;
+    const double step = std::max(vectors * pixels / 2.0, 5.0) + load * (vectors + pixels) + 0.3 * vectors;
+    const int lines = x86::ceil_div(vectors * m.lanes, 16) * pixels * (p.residual() ? 2 : 1);
+    return step * p.ci * p.kh * p.kw + 8.0 * lines;
+}
+
+// Registers hold a block's sums, its weights and a broadcast: without that one every multiply-add loads.
+static bool holds(const x86::RegisterTile &t, const Machine &m) {
+    return t.vectors * t.scalars + t.vectors + 1 <= m.vector_registers && x86::fits_registers(t, m);
+}
+
+// The rows of a small map are unrolled, which lets blocks have several.
+static int most_rows(const Problem &p) { return p.oh() <= 16 && p.ow() < 14 ? std::min(4, p.oh()) : 1; }
+
+void Unstaged::defaults(const Problem &p, const Machine &m) {
+    if (p.open() || p.groups > 1) return;
+    const int vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, m));
+    double least = 1e30;
+    for (int v = 1; v <= std::min(vectors, 4); ++v)
+        for (int height = 1; height <= most_rows(p); ++height)
+            for (int width = 1; width <= p.ow() && holds({v, width * height}, m); ++width) {
+                const int whole = p.oh() / height, rest = p.oh() % height;
+                double time = whole * tile_cycles(v, width * height, p, m) + (rest ? tile_cycles(v, width * rest, p, m) : 0);
+                time *= x86::ceil_div(vectors, v) * x86::ceil_div(p.ow(), width);
+                if (time < least * 0.995) least = time, co_vecs = v, xs = width, ys = height;
+            }
+    const bool one_pixel = p.kh * p.kw == 1;  // then rows share no input, and a task of one leaves its output whole
+    rows = one_pixel && int64_t(4) * p.ci * p.co <= m.l2_bytes ? 1 : x86::rows_of(p, m);
+    spread = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0 ? 1 : 0;
+    const bool long_code = x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 400;
+    ci_u = m.lanes == 16 && p.ci % 4 == 0 && !long_code ? 4 : 1;
+}
+
+bool Unstaged::feasible(const Problem &p, const Machine &m) const {
+    return p.groups == 1 && !p.nchw() && !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci % ci_u == 0 &&
+           p.ow() <= 128 && co_vecs >= 1 && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
+           (ys == 1 || x86::ceil_div(p.oh(), ys) <= 8) && x86::fits_registers({co_vecs, xs * ys}, m);
+}
+
+std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
+    return x86::blocked_layout(t, x86::vector_lanes(p.co, m) * co_vecs);
+}
+
+// Weights that outweigh an input that stays in the second cache are read once: tasks are blocks of outputs.
+static bool weights_outside(const Problem &p, const Machine &m) {
+    const int64_t input = int64_t(p.ci) * p.h * p.w;
+    return int64_t(p.co) * p.ci * p.kh * p.kw > input && 4 * input <= m.l2_bytes;
+}
+
+void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
+    Var xo("xo"), xi("xi"), yo("yo"), yi("yi"), task("task");
+    const Machine m = Machine::of(t);
+    const bool unrolled_rows = ys > 1, by_blocks = p.n == 1 && (unrolled_rows || p.oh() <= rows || weights_outside(p, m));
+    x86::ChannelBlocks co;
+    co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
+    x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
+    x86::split_channels(s.out, s.co, co, p);
+    Stage out(s.out);
+    out.split(s.y, yo, yi, int(ys), p.oh() % ys ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
+    x86::split_rows(out, yo, task, yo, unrolled_rows ? x86::ceil_div(p.oh(), ys) : int(rows), x86::ceil_div(p.oh(), ys));
+    out.split(s.x, xo, xi, int(xs), p.ow() % xs ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
+    out.never_partition_all();
+    if (by_blocks) out.reorder({co.lane, co.unrolled, xi, yi, xo, yo, task, co.block});
+    else out.reorder({co.lane, co.unrolled, xi, yi, xo, yo, co.block, task});
+    out.vectorize(co.lane).unroll(co.unrolled).unroll(xi).unroll(yi).unroll(xo);
+    if (unrolled_rows) out.unroll(yo);
+    x86::parallel_tasks(out, by_blocks ? co.block : task, s.n, p.n);
+    s.acc.bound_extent(s.co, co.size());
+    x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, ci_u);
+    s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y).unroll(s.r.y);
+    if (unrolled_rows) s.acc.update().unroll(s.r.z);
+    if (spread) x86::stage_spread(s.copied, s.ci, s.iy, p.ci, m);
+}
+
+}  // namespace hconv
+
+HCONV_SCHEDULE(hconv::Conv2dStages, "x86", unstaged, hconv::Unstaged)
