@@ -23,7 +23,7 @@ struct Unstaged : Schedule<Conv2dStages> {
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
     // Few input channels: a tap's loop is short, and one over all taps of a staged input is better.
-    int preference(const Problem &p) const override { return p.ci >= 8 ? 2 : 0; }
+    int preference(const Problem &p) const override { return p.ci >= 8 ? 3 : 0; }
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
     void formulate(Conv2dStages &s) const override { s.rows_left_out = true; }
     void apply(Conv2dStages &, const Problem &, const Target &) const override;
@@ -61,13 +61,13 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
             }
     const bool one_pixel = p.kh * p.kw == 1;  // then rows share no input, and a task of one leaves its output whole
     rows = one_pixel && int64_t(4) * p.ci * p.co <= m.l2_bytes ? 1 : x86::rows_of(p, m);
-    spread = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0 ? 1 : 0;
+    spread = !p.nchw() && p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0 ? 1 : 0;
     const bool long_code = x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 400;
     ci_u = m.lanes == 16 && p.ci % 4 == 0 && !long_code ? 4 : 1;
 }
 
 bool Unstaged::feasible(const Problem &p, const Machine &m) const {
-    return p.groups == 1 && !p.nchw() && !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci % ci_u == 0 &&
+    return p.groups == 1 && !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci % ci_u == 0 && !(spread && p.nchw()) &&
            p.ow() <= 128 && co_vecs >= 1 && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
            (ys == 1 || x86::ceil_div(p.oh(), ys) <= 8) && x86::fits_registers({co_vecs, xs * ys}, m);
 }
@@ -82,6 +82,15 @@ static bool weights_outside(const Problem &p, const Machine &m) {
     return int64_t(p.co) * p.ci * p.kh * p.kw > input && 4 * input <= m.l2_bytes;
 }
 
+// nchw: rows of planes written from a block's sums, which lie channel by channel at every pixel.
+static void store_along_rows(Func out, const Var &c, const Var &x, const x86::ChannelBlocks &b, const Problem &p) {
+    int lanes = 8;
+    while (lanes > p.ow()) lanes /= 2;
+    out.split(c, b.block, c, b.size(), p.co % b.size() ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
+    out.vectorize(x, lanes, p.ow() % lanes ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
+    if (p.ow() <= 8 * lanes) out.unroll(x);
+}
+
 void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     Var xo("xo"), xi("xi"), yo("yo"), yi("yi"), task("task");
     const Machine m = Machine::of(t);
@@ -89,19 +98,29 @@ void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     x86::ChannelBlocks co;
     co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
-    x86::split_channels(s.out, s.co, co, p);
-    Stage out(s.out);
-    out.split(s.y, yo, yi, int(ys), p.oh() % ys ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
-    x86::split_rows(out, yo, task, yo, unrolled_rows ? x86::ceil_div(p.oh(), ys) : int(rows), x86::ceil_div(p.oh(), ys));
-    out.split(s.x, xo, xi, int(xs), p.ow() % xs ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
-    out.never_partition_all();
-    if (by_blocks) out.reorder({co.lane, co.unrolled, xi, yi, xo, yo, task, co.block});
-    else out.reorder({co.lane, co.unrolled, xi, yi, xo, yo, co.block, task});
-    out.vectorize(co.lane).unroll(co.unrolled).unroll(xi).unroll(yi).unroll(xo);
-    if (unrolled_rows) out.unroll(yo);
+    Func sums = p.nchw() ? s.acc.in(s.out) : s.out;  // nchw: a block's sums get memory, to be stored along rows
+    Stage out(s.out), tiles(sums);
+    tiles.split(s.y, yo, yi, int(ys), p.oh() % ys ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
+    tiles.split(s.x, xo, xi, int(xs), p.ow() % xs ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
+    std::vector<VarOrRVar> inner{co.lane, co.unrolled, xi, yi, xo, yo};
+    if (p.nchw()) {
+        x86::split_rows(out, s.y, task, s.y, unrolled_rows ? p.oh() : int(rows), p.oh());
+        sums.split(s.co, co.unrolled, co.lane, co.lanes).reorder(inner).bound(s.x, 0, p.ow()).bound_extent(s.co, co.size());
+        store_along_rows(s.out, s.co, s.x, co, p);
+        inner = {s.x, s.co, s.y};
+        sums.compute_at(s.out, !unrolled_rows ? s.y : by_blocks ? task : co.block);
+        if (unrolled_rows) sums.bound(s.y, 0, p.oh());
+    } else {
+        x86::split_channels(out, s.co, co, p);
+        x86::split_rows(out, yo, task, yo, unrolled_rows ? x86::ceil_div(p.oh(), ys) : int(rows), x86::ceil_div(p.oh(), ys));
+    }
+    inner.insert(inner.end(), {by_blocks ? task : co.block, by_blocks ? co.block : task});
+    out.never_partition_all().reorder(inner);
+    tiles.never_partition_all().vectorize(co.lane).unroll(co.unrolled).unroll(xi).unroll(yi).unroll(xo);
+    if (unrolled_rows) tiles.unroll(yo);
     x86::parallel_tasks(out, by_blocks ? co.block : task, s.n, p.n);
     s.acc.bound_extent(s.co, co.size());
-    x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, ci_u);
+    x86::accumulate_in_registers(s.acc, sums, xo, s.co, s.x, s.r, co.lanes, ci_u);
     s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y).unroll(s.r.y);
     if (unrolled_rows) s.acc.update().unroll(s.r.z);
     if (spread) x86::stage_spread(s.copied, s.ci, s.iy, p.ci, m);
