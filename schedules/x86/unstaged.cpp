@@ -27,6 +27,9 @@ struct Unstaged : Schedule<Conv2dStages> {
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
     void formulate(Conv2dStages &s) const override { s.rows_left_out = true; }
     void apply(Conv2dStages &, const Problem &, const Target &) const override;
+
+private:
+    bool tasks_are_blocks(const Problem &, const Machine &) const;
 };
 
 // Cycles of a tile: two multiply-adds start a cycle and ten hide the latency; a load takes a share of what is left, one
@@ -62,13 +65,13 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
     const bool one_pixel = p.kh * p.kw == 1;  // then rows share no input, and a task of one leaves its output whole
     rows = one_pixel && int64_t(4) * p.ci * p.co <= m.l2_bytes ? 1 : x86::rows_of(p, m);
     spread = !p.nchw() && p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0 ? 1 : 0;
-    const bool long_code = x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 400;
-    ci_u = m.lanes == 16 && p.ci % 4 == 0 && !long_code ? 4 : 1;
+    const bool long_code = !one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 100;
+    ci_u = m.lanes == 16 && p.ci % 4 == 0 && !p.nchw() && !long_code ? 4 : 1;
 }
 
 bool Unstaged::feasible(const Problem &p, const Machine &m) const {
     return p.groups == 1 && !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci % ci_u == 0 && !(spread && p.nchw()) &&
-           p.ow() <= 128 && co_vecs >= 1 && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
+           x86::ceil_div(p.ow(), std::max<int>(xs, 1)) * p.kw * co_vecs * xs <= 2000 && co_vecs >= 1 && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
            (ys == 1 || x86::ceil_div(p.oh(), ys) <= 8) && x86::fits_registers({co_vecs, xs * ys}, m);
 }
 
@@ -76,10 +79,11 @@ std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Mach
     return x86::blocked_layout(t, x86::vector_lanes(p.co, m) * co_vecs);
 }
 
-// Weights that outweigh an input that stays in the second cache are read once: tasks are blocks of outputs.
-static bool weights_outside(const Problem &p, const Machine &m) {
-    const int64_t input = int64_t(p.ci) * p.h * p.w;
-    return int64_t(p.co) * p.ci * p.kh * p.kw > input && 4 * input <= m.l2_bytes;
+// Weights that outweigh an image that stays in the second cache are read once: tasks are blocks of outputs, of all images.
+// So they are where one image's rows are a single task.
+bool Unstaged::tasks_are_blocks(const Problem &p, const Machine &m) const {
+    const int64_t image = int64_t(p.ci) * p.h * p.w, weights = int64_t(p.co) * p.ci * p.kh * p.kw;
+    return (weights > image && 4 * image <= m.l2_bytes) || (p.n == 1 && (ys > 1 || p.oh() <= rows));
 }
 
 // nchw: rows of planes written from a block's sums, which lie channel by channel at every pixel.
@@ -94,7 +98,7 @@ static void store_along_rows(Func out, const Var &c, const Var &x, const x86::Ch
 void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     Var xo("xo"), xi("xi"), yo("yo"), yi("yi"), task("task");
     const Machine m = Machine::of(t);
-    const bool unrolled_rows = ys > 1, by_blocks = p.n == 1 && (unrolled_rows || p.oh() <= rows || weights_outside(p, m));
+    const bool unrolled_rows = ys > 1, by_blocks = tasks_are_blocks(p, m);
     x86::ChannelBlocks co;
     co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
@@ -114,11 +118,12 @@ void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
         x86::split_channels(out, s.co, co, p);
         x86::split_rows(out, yo, task, yo, unrolled_rows ? x86::ceil_div(p.oh(), ys) : int(rows), x86::ceil_div(p.oh(), ys));
     }
-    inner.insert(inner.end(), {by_blocks ? task : co.block, by_blocks ? co.block : task});
+    if (by_blocks) inner.insert(inner.end(), {task, s.n, co.block});
+    else inner.insert(inner.end(), {co.block, task});
     out.never_partition_all().reorder(inner);
     tiles.never_partition_all().vectorize(co.lane).unroll(co.unrolled).unroll(xi).unroll(yi).unroll(xo);
     if (unrolled_rows) tiles.unroll(yo);
-    x86::parallel_tasks(out, by_blocks ? co.block : task, s.n, p.n);
+    x86::parallel_tasks(out, by_blocks ? co.block : task, s.n, by_blocks ? 1 : p.n);
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, sums, xo, s.co, s.x, s.r, co.lanes, ci_u);
     s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y).unroll(s.r.y);
