@@ -33,7 +33,8 @@ def face(build, runner):
                build / "found.ppm")
     print(text, end="")
     expected = json.loads((HERE / "expected.json").read_text())["faces"][0]
-    numbers = [float(n) for n in re.findall(r"(?:x|y|width|height) (-?[0-9.]+)", text)]
+    found = [line for line in text.splitlines() if line.startswith(("face ", "  "))]
+    numbers = [float(n) for n in re.findall(r"\b(?:x|y|width|height) (-?[0-9.]+)", "\n".join(found))]
     wanted = expected["box"] + [n for point in expected["landmarks"].values() for n in point]
     if len(numbers) != len(wanted):
         sys.exit(f"demo: {len(numbers)} numbers, {len(wanted)} expected")
