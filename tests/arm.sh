@@ -54,7 +54,10 @@ if [ $all = 1 ]; then
     for list in tests/problems/*.txt; do [[ $list == *_full.txt ]] || lists+=("@$list"); done
     for model in "${models[@]}"; do check arm-64-linux "qemu-aarch64 -cpu $model" "${lists[@]}"; done
     for list in tests/problems/*_full.txt; do check arm-64-linux "qemu-aarch64 -cpu ${models[0]}" "@$list"; done
-    if command -v qemu-arm arm-linux-gnueabihf-gcc >/dev/null; then check arm-32-linux "qemu-arm -cpu cortex-a15" "${lists[@]}"
+    if command -v qemu-arm arm-linux-gnueabihf-gcc >/dev/null; then
+        # What exp is in is refused on arm-32-linux.
+        cat "${lists[@]#@}" | grep -vE '^#|silu|gelu|(_|_m)(sigmoid|tanh)|condconv|dynamicconv|odconv' >"$work/arm32.txt"
+        check arm-32-linux "qemu-arm -cpu cortex-a15" "@$work/arm32.txt"
     else echo "arm: arm-32-linux is not run: it takes gcc-arm-linux-gnueabihf and qemu-arm"; fi
     cp -r tests/goldens/*/ "$work/goldens"
 else
