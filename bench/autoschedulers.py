@@ -65,13 +65,23 @@ def best(row):
     return max(good, key=lambda t: t["gain"])["schedule"] if good else None
 
 
+def compared(o, problem, schedules, name):
+    """The last comparison of some schedules, as hconv tune --json has it."""
+    file = pathlib.Path(o.work) / f"{problem}-{name}.json"
+    words = [word for schedule in schedules for word in ("--compare", schedule)]
+    code, out, error = hconv(o, "tune", problem, *words, "--json", file, "--log", pathlib.Path(o.work) / "none.sqlite", "--time-limit", 300)
+    if code:
+        sys.exit(f"{problem}: {error}")
+    return json.loads(file.read_text())[0]
+
+
 def prepare(o, problem):
     """Everything compiled, nothing measured that counts."""
     if points(o, problem) <= MOST:
         tuning(o, problem, "all", 10 ** 6, 10 ** 6, None, "sweep")
-    for auto in AUTO:
-        code, out, error = hconv(o, "check", problem, "--schedule", f"auto:{auto}", "--time-limit", 300)
-        print(f"  {auto}: {'ready' if code == 0 else error.strip() or out.strip()}"[:300], flush=True)
+    row = compared(o, problem, ["default", *(f"auto:{auto}" for auto in AUTO)], "prepared")
+    for trial in row["trials"]:
+        print(f"  {trial['schedule']} takes no part: {trial['status']}: {trial['why']}", flush=True)
 
 
 def measure(o, problem):
@@ -86,17 +96,10 @@ def measure(o, problem):
         row = tuning(o, problem, "all", 10 ** 6, 10 ** 6, None, "sweep")
         contestants["exhaustive"], notes["exhaustive"] = best(row), f"{len(row.get('trials', []))} points"
     for auto in AUTO:
-        code, out, error = hconv(o, "check", problem, "--schedule", f"auto:{auto}", "--time-limit", 300)
-        if code == 0:
-            contestants[auto] = f"auto:{auto}"
-        else:
-            notes[auto] = (error.strip() or out.strip()).split("\n")[0][-160:]
-    file = pathlib.Path(o.work) / f"{problem}-last.json"
-    compare = [word for schedule in contestants.values() if schedule for word in ("--compare", schedule)]
-    code, out, error = hconv(o, "tune", problem, *compare, "--json", file, "--log", pathlib.Path(o.work) / "none.sqlite", "--time-limit", 300)
-    if code:
-        sys.exit(f"{problem}: {error}")
-    row = json.loads(file.read_text())[0]
+        contestants[auto] = f"auto:{auto}"
+    row = compared(o, problem, [schedule for schedule in contestants.values() if schedule], "last")
+    for trial in row["trials"]:
+        notes[trial["schedule"].replace("auto:", "")] = f"{trial['status']}: {trial['why']}"
     speed = {f["schedule"]: f["ratio"] for f in row["finals"]}
     speed["default"] = 1.0
     ratios = {name: speed.get(schedule) for name, schedule in contestants.items() if schedule}

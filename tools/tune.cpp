@@ -285,6 +285,7 @@ private:
             throw std::runtime_error("schedule " + schedules.front() + " failed the last comparison: " + batch.trials.front().why);
         t.flops = batch.trials.front().flops.front(), t.bytes = batch.trials.front().bytes.front();
         for (const Trial &trial : batch.trials) {
+            if (!trial.good() && !options.compare.empty()) t.candidates.push_back({trial.schedule, "compared", record_of(t, trial, batch.ways, 0), 0, false});
             if (!trial.good() || interrupted) continue;
             t.finals.push_back(pair_of(batch.trials.front(), trial));
             last_records[trial.schedule] = record_of(t, trial, batch.ways, batch.trials.front().cost());
@@ -408,7 +409,7 @@ void write_json(const std::string &file, const std::vector<Tuning> &tunings) {
         for (const Paired &f : t.finals)
             finals.push_back({{"schedule", f.schedule}, {"ratio", f.ratio}, {"low", f.low}, {"high", f.high}, {"ns", f.medians}});
         for (const Candidate &c : t.candidates)
-            trials.push_back({{"schedule", c.schedule}, {"origin", c.origin}, {"status", c.record.status}, {"gain", c.record.gain},
+            trials.push_back({{"schedule", c.schedule}, {"origin", c.origin}, {"status", c.record.status}, {"why", c.record.why}, {"gain", c.record.gain},
                               {"seconds", c.seconds}, {"from_log", c.from_log}});
         rows.push_back({{"problem", t.problem.text()}, {"target", t.target.halide}, {"threads", t.threads}, {"points", t.points},
                         {"default", t.standard}, {"winner", t.winner}, {"gain", t.record.gain}, {"compiled", t.compiled},

@@ -72,6 +72,8 @@ void TuneView::end(const Tuning &t) {
     if (terminal) std::printf("\r\033[2K");
     lines = 0;
     std::printf("  %s\n", t.decision.c_str());
+    for (const Candidate &c : t.candidates)
+        if (c.origin == "compared") std::printf("    %-48s %s: %s\n", c.schedule.c_str(), c.record.status.c_str(), c.record.why.c_str());
     for (const Paired &f : t.finals)
         std::printf("    %-48s %.3f times the incumbent's speed (quartiles %.3f, %.3f)\n", f.schedule.c_str(), f.ratio, f.low, f.high);
     std::fflush(stdout);
