@@ -17,6 +17,7 @@ add_executable(hconv
     tools/cases.cpp
     tools/check.cpp
     tools/compile.cpp
+    tools/cuda.cpp
     tools/emit.cpp
     tools/emitted_files.cpp
     tools/hconv.cpp

@@ -182,6 +182,18 @@ void archive(const fs::path &to, const std::vector<std::string> &objects) {
     must(command, "making " + to.string());
 }
 
+// A file's bytes as constant data of an object, named symbol_sm_80.
+fs::path image_object(const CudaImage &image, const std::string &symbol, const fs::path &folder) {
+    const std::string name = symbol + "_sm_" + std::to_string(image.capability);
+    fs::copy_file(image.file, folder / "image");
+    must({"sh", "-c", "cd \"$1\" && \"$2\" -I binary -O elf64-x86-64 --rename-section=.data=.rodata,alloc,load,readonly,data,contents "
+          "--set-section-alignment=.data=16 --redefine-sym=_binary_image_start=\"$3\" --strip-symbol=_binary_image_end "
+          "--strip-symbol=_binary_image_size --add-section=.note.GNU-stack=/dev/null image \"$3.o\"", "sh", folder.string(), llvm_tool("objcopy"), name},
+         "making an object of " + name);
+    fs::remove(folder / "image");
+    return folder / (name + ".o");
+}
+
 // Everything but the final rename.
 EmitResult write_library(const EmitOptions &o, const fs::path &directory) {
     check_name(o.name);
@@ -195,6 +207,9 @@ EmitResult write_library(const EmitOptions &o, const fs::path &directory) {
         fs::path to = objects.path / (result.symbols[i] + "." + targets.front().object_suffix());
         rename_symbols(result.kernels[i], result.symbols[i], o.asserts, to);
         files.push_back(to.string());
+        result.images.emplace_back();
+        if (o.images && result.kernels[i].target.features & HCONV_DEVICE_CUDA) result.images[i] = assemble_images(result.kernels[i].object);
+        for (const CudaImage &image : result.images[i]) files.push_back(image_object(image, result.symbols[i], objects.path).string());
     }
     write_file(directory / (o.name + ".c"), table_source(o.name, result));
     write_file(directory / (o.name + ".h"), header_source(o.name, result));
@@ -356,7 +371,9 @@ Program build_program(const EmitOptions &o) {
     Program program;
     program.folder = std::make_shared<TemporaryFolder>();
     const fs::path folder = program.folder->path / "library";
-    program.library = write_program_library(o, folder);
+    EmitOptions here = o;
+    here.images = false;
+    program.library = write_program_library(here, folder);
     const std::string platform = program.library.kernels.front().target.platform;
     const std::string cc = o.cc.empty() ? c_compiler_for(platform) : o.cc;
     if (cc.empty()) throw std::runtime_error("no C compiler for " + platform + " was found: name one with --cc");

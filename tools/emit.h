@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tools/compile.h"
+#include "tools/cuda.h"
 #include "tools/process.h"
 
 #include <map>
@@ -22,12 +23,14 @@ struct EmitOptions {
     std::string name = "kernels";
     std::string cc;         // empty: the platform's default
     bool asserts = false;   // Halide's own checks compiled in
+    bool images = true;     // CUDA: code for today's GPUs beside the PTX, where ptxas is here
     CompileOptions compile;
 };
 
 struct EmitResult {
     std::vector<KernelRecord> kernels;
     std::vector<std::string> symbols;  // of each kernel
+    std::vector<std::vector<CudaImage>> images;  // of each kernel
     CompileTotals totals;
     bool has_archive_with_runtime = false;
     uint64_t archive_bytes = 0;

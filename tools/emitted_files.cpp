@@ -38,6 +38,19 @@ void put_sizes(std::ostream &out, const std::string &name, const std::vector<int
     out << "};\n";
 }
 
+size_t images_of(const EmitResult &built, size_t kernel) { return kernel < built.images.size() ? built.images[kernel].size() : 0; }
+
+void put_images(std::ostream &out, size_t kernel, const EmitResult &built) {
+    if (!images_of(built, kernel)) return;
+    std::string list;
+    for (const CudaImage &image : built.images[kernel]) {
+        const std::string capability = std::to_string(image.capability), symbol = built.symbols[kernel] + "_sm_" + capability;
+        out << "extern const char " << symbol << "[];\n";
+        list += (list.empty() ? "" : ", ") + ("{" + capability) + ", " + symbol + ", " + std::to_string(std::filesystem::file_size(image.file)) + "}";
+    }
+    out << "static const hconv_image images_" << kernel << "[] = {" << list << "};\n";
+}
+
 const char *role_name(int role) {
     return role == HCONV_INPUT ? "HCONV_INPUT" : role == HCONV_OUTPUT ? "HCONV_OUTPUT" : "HCONV_PARAMETER";
 }
@@ -60,6 +73,7 @@ std::string table_source(const std::string &name, const EmitResult &built) {
         out << "};\n";
         put_sizes(out, "root_" + std::to_string(i), k.root);
         put_sizes(out, "slot_" + std::to_string(i), k.slot);
+        put_images(out, i, built);
     }
     out << "\nstatic const hconv_kernel kernels[] = {\n";
     for (size_t i = 0; i < kernels.size(); ++i) {
@@ -67,7 +81,8 @@ std::string table_source(const std::string &name, const EmitResult &built) {
         out << "    {" << quoted(symbols[i]) << ",\n     " << quoted(k.problem) << ", " << quoted(k.target.halide) << ",\n     "
             << quoted(k.schedule) << ", " << symbols[i] << "_argv, arguments_" << i << ", " << k.arguments.size() << ", "
             << k.target.level << ", " << quoted(k.target.isa) << ",\n     root_" << i << ", slot_" << i << ", " << k.min_h
-            << ", " << k.min_w << ", UINT64_C(" << k.target.features << "), UINT64_C(0x" << k.hash << "), 0, 0},\n";
+            << ", " << k.min_w << ", UINT64_C(" << k.target.features << "), UINT64_C(0x" << k.hash << "), "
+            << (images_of(built, i) ? "images_" + std::to_string(i) : "0") << ", " << images_of(built, i) << "},\n";
     }
     out << "};\n\nextern const hconv_library hconv_library_" << name << ";\nconst hconv_library hconv_library_" << name
         << " = {HCONV_LIBRARY_ABI, " << kernels.size() << ", " << quoted(name) << ", " << quoted(made_by()) << ", kernels};\n";
