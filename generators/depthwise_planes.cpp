@@ -15,6 +15,7 @@ public:
     void algorithm(const Problem &p, const Tensors &t, DepthwisePlanesStages &s) {
         Expr w = t.extent("x", 'w'), h = t.extent("x", 'h');
         s.inside = RDom(0, w, "inside");
+        s.columns = w + pad_left(p, w);
         s.rows(s.c, s.ix, s.iy, s.n) = 0.0f;
         s.rows(s.c, s.inside + pad_left(p, w), s.iy, s.n) =
             inside_or_zero(s.iy, h, [&](const Expr &y) { return t.input("x", s.c, s.inside, y, s.n); });

@@ -19,6 +19,7 @@ struct DepthwisePlanesStages {
     Halide::Var c{"c"}, x{"x"}, y{"y"}, n{"n"};
     Halide::Var ix{"ix"}, iy{"iy"};
     Halide::RDom inside;        // columns of the input
+    Halide::Expr columns;       // those of the input and the zeros before them
     Halide::RDom r;             // r.x = kx, r.y = ky
     // (c, ix, iy, n): pure: 0; update 0: the input, row iy of it, its columns behind those of zeros
     Halide::Func rows{"rows"};

@@ -39,7 +39,7 @@ void PlaneRows::defaults(const Problem &p, const Machine &m) {
 
 bool PlaneRows::feasible(const Problem &p, const Machine &m) const {
     return DepthwisePlanesStages::fits(p) && p.oh() != 1 && ys >= 1 && ys <= x86::size_or(p.oh(), ys) && cs >= 1 &&
-           p.co % cs == 0 && copied >= 0 && copied <= 2 && x86::fits_registers({1, ys}, m);
+           p.co % cs == 0 && copied >= 0 && copied <= (p.open() ? 0 : 2) && x86::fits_registers({1, ys}, m);
 }
 
 // Rows of the window meet the rows of the block one behind the other: each input row is loaded once for all.
@@ -71,6 +71,12 @@ void PlaneRows::apply(DepthwisePlanesStages &s, const Problem &p, const Target &
     s.acc.compute_at(s.out, xo);
     sum(s, p, lanes);
     s.rows.compute_at(s.out, copied == 2 ? task : copied == 1 ? s.c : yo).reorder_storage(s.ix, s.iy, s.c, s.n).align_storage(s.ix, lanes);
+    // Lanes and rows past the map's end are summed, though not stored: they, too, read zeros.
+    const Expr width = p.ow() == HCONV_OPEN ? s.out.output_buffer().dim(1).extent() : Expr(p.ow());
+    const Expr columns = shift ? width : (width + lanes - 1) / lanes * lanes;
+    const Expr read = max((columns - 1) * p.stride_w + (p.kw - 1) * p.dilation_w + 1, s.columns);
+    s.rows.bound_extent(s.ix, (read + lanes - 1) / lanes * lanes);
+    if (!copied) s.rows.bound_extent(s.iy, (ys - 1) * p.stride_h + (p.kh - 1) * p.dilation_h + 1);
     s.rows.reorder(s.ix, s.iy, s.c, s.n).vectorize(s.ix, lanes, TailStrategy::RoundUp);
     s.rows.update().split(s.inside, vector, lane, lanes, TailStrategy::GuardWithIf);
     s.rows.update().reorder({lane, vector, s.iy, s.c, s.n}).vectorize(lane);
