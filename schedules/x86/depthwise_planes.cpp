@@ -33,8 +33,8 @@ void PlaneRows::defaults(const Problem &p, const Machine &m) {
     ys = x86::even_parts(x86::size_or(p.oh(), 64), m.lanes == 4 ? 4 : m.lanes == 16 && p.kh > 3 ? 14 : 8);
     const int width = x86::size_or(p.w, 512) + p.kw, lanes = x86::vector_lanes(x86::size_or(p.ow(), width), m);
     const int plane = 4 * x86::ceil_div(width, lanes) * lanes * (x86::size_or(p.h, 512) + p.kh);
-    copied = plane > m.l1_bytes / 3 ? 0 : plane > m.l1_bytes / 16 ? 1 : 2;
-    for (cs = std::min(p.co, copied == 2 ? 16 : 8); p.co % cs;) cs = cs - 1;
+    copied = plane > m.l1_bytes / 3 ? 0 : plane > m.l1_bytes / 12 ? 1 : 2;
+    for (cs = std::min(p.co, copied == 2 ? std::min(16, m.l1_bytes / 2 / plane) : 8); p.co % cs;) cs = cs - 1;
 }
 
 bool PlaneRows::feasible(const Problem &p, const Machine &m) const {
@@ -70,7 +70,8 @@ void PlaneRows::apply(DepthwisePlanesStages &s, const Problem &p, const Target &
     x86::parallel_tasks(s.out, task, s.n, p.n);
     s.acc.compute_at(s.out, xo);
     sum(s, p, lanes);
-    s.rows.compute_at(s.out, copied == 2 ? task : copied == 1 ? s.c : yo).reorder_storage(s.ix, s.iy, s.c, s.n).align_storage(s.ix, lanes);
+    s.rows.compute_at(s.out, copied == 2 ? task : copied == 1 ? s.c : yo);
+    s.rows.reorder_storage(s.ix, s.iy, s.c, s.n).align_storage(s.ix, lanes);
     // Lanes and rows past the map's end are summed, though not stored: they, too, read zeros.
     const Expr width = p.ow() == HCONV_OPEN ? s.out.output_buffer().dim(1).extent() : Expr(p.ow());
     const Expr columns = shift ? width : (width + lanes - 1) / lanes * lanes;
