@@ -25,8 +25,9 @@ struct Block {
 
 struct Pyramid : Schedule<WtconvStages> {
     Knob pixels{this, "pixels", 8, {6, 8, 10, 12, 14, 16, 20, 28}};  // in registers, at most
+    Knob staged{this, "staged", 1, {0, 1}};  // 1: a task's channels of the input are copied together
 
-    void defaults(const Problem &, const Machine &m) override { pixels = m.lanes == 16 ? 16 : m.lanes == 8 ? 14 : 12; }
+    void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
     void apply(WtconvStages &, const Problem &, const Target &) const override;
@@ -54,6 +55,15 @@ Block Pyramid::block_of(int w, int bands, const Machine &m) const {
 }
 Block Pyramid::block_of(const Problem &p, const hconv_wtconv &o, int level, const Machine &m) const {
     return block_of(x86::size_or(hconv_wtconv_size(p.w, level + 1), open_width), o.bands, m);
+}
+
+// Channels of a task lie ci apart: where few sets of the first cache would hold the rows of a window, they are copied.
+void Pyramid::defaults(const Problem &p, const Machine &m) {
+    pixels = m.lanes == 16 ? 16 : m.lanes == 8 ? 14 : 12;
+    int sets = 1;
+    while (sets < 64 && p.ci % (16 * 64 / sets)) sets *= 2;
+    const int lines = m.l1_bytes / 64 / 64 * sets, rows = hconv_wtconv_of(&p).lines ? 1 : p.kh + 1;
+    staged = p.nchw() || rows * x86::size_or(p.w, x86::open_width) > 4 * lines;
 }
 
 // The widest vector that divides the channels; 0: none does.
@@ -171,7 +181,7 @@ void Pyramid::apply(WtconvStages &s, const Problem &p, const Target &t) const {
         tiles(s, s.out, o, p, lane, {task, s.n}, m);
     }
     x86::parallel_tasks(s.out, task, s.n, p.n);
-    stage(s.padded, s, s.out, task, lanes);
+    if (staged) stage(s.padded, s, s.out, task, lanes);
     for (int i = 0; i < o.levels; ++i) level(s, o, p, i, task, m);
 }
 
