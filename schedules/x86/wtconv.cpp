@@ -62,8 +62,8 @@ void Pyramid::defaults(const Problem &p, const Machine &m) {
     pixels = m.lanes == 16 ? 16 : m.lanes == 8 ? 14 : 12;
     int sets = 1;
     while (sets < 64 && p.ci % (16 * 64 / sets)) sets *= 2;
-    const int lines = m.l1_bytes / 64 / 64 * sets, rows = hconv_wtconv_of(&p).lines ? 1 : p.kh + 1;
-    staged = p.nchw() || rows * x86::size_or(p.w, x86::open_width) > 4 * lines;
+    const int held = m.l1_bytes / 64 / 64 * sets, row = x86::size_or(p.w, x86::open_width);
+    staged = p.nchw() || (!hconv_wtconv_of(&p).lines && (p.kh + 1) * row > 4 * held);
 }
 
 // The widest vector that divides the channels; 0: none does.
