@@ -2,7 +2,7 @@
 // outputs and each of the (m + 2)^2 products a block of co_vecs vectors x ts tiles stays in registers for the sum over the
 // channels, and the block's results are transformed back and written. Either the spectrum of a band stays in the second
 // cache and all weights pass by once a band, or (weights = 1) the weights of a block of outputs stay and the spectrum of the
-// whole map passes by.
+// whole map passes by; each of `parts` tasks makes the spectrum for itself, which costs less than to fetch it from another core.
 // SPDX-License-Identifier: MIT
 #include "generators/winograd.h"
 
@@ -21,6 +21,7 @@ struct WinogradTiles : Schedule<WinogradStages> {
     Knob rows{this, "rows", 1, {1, 2, 3, 4, 7, 8}};                 // rows of tiles (times the dilation) a band
     Knob images{this, "images", 1, {1, 2, 4, 8}};                   // images a block's weights are used for at once
     Knob weights{this, "weights", 0, {0, 1}};                       // 1: what stays in the cache is a block's weights
+    Knob parts{this, "parts", 1, {1, 2, 4}};                        // then: tasks; 1 = each block of outputs
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
@@ -75,6 +76,7 @@ void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
     const int least = 4.0 * (m + 2) * (m + 2) * p.ci * p.co > 4 << 20 ? 28 : 14;
     rows = weights ? map.bands : std::min(map.bands, x86::ceil_div(least, map.columns * map.high));
     images = weights ? std::clamp(128 / map.all(), 1, int(p.n)) : 1;
+    parts = weights && p.co >= 128 ? 2 : 1;
     const int tiles = rows * map.columns * map.high * images, vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, machine));
     // Few tiles are one block, so that weights, which come from afar, are read once; but no block is of few sums.
     const bool wide = machine.lanes == 16 ? tiles > 16 || tiles < 10 || p.ci <= 128 : machine.lanes == 8 && tiles < 28 && tiles % 14;
@@ -86,7 +88,7 @@ void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
 
 bool WinogradTiles::feasible(const Problem &p, const Machine &machine) const {
     if (weights && (p.open() || rows < Tiles(p, m).bands)) return false;
-    return (m == 2 || m == 4) && co_vecs >= 1 && ts >= 1 && rows >= 1 && ci_u >= 1 && images >= 1 && weights <= 1 &&
+    return (m == 2 || m == 4) && co_vecs >= 1 && ts >= 1 && rows >= 1 && ci_u >= 1 && images >= 1 && weights <= 1 && parts >= 1 &&
            input_lanes(p, machine) % ci_u == 0 && x86::fits_registers({co_vecs, ts}, machine);
 }
 
@@ -139,7 +141,8 @@ void WinogradTiles::transform_back(WinogradStages &s, Func to, const Var &at, in
 void WinogradTiles::apply(WinogradStages &s, const Problem &p, const Target &target) const {
     const Machine machine = Machine::of(target);
     const int wide = m * p.dilation_w, high = m * p.dilation_h;
-    Var group("group"), band("band"), sx("sx"), sy("sy"), dx("dx"), dy("dy");
+    const int blocks = x86::ceil_div(p.co, co_vecs * x86::vector_lanes(p.co, machine));
+    Var part("part"), group("group"), band("band"), sx("sx"), sy("sy"), dx("dx"), dy("dy");
     x86::ChannelBlocks co;
     co.lanes = x86::vector_lanes(p.co, machine), co.vectors = co_vecs;
     auto tiles = [&](Func f) {
@@ -165,7 +168,8 @@ void WinogradTiles::apply(WinogradStages &s, const Problem &p, const Target &tar
     for (const Var &outer : weights ? std::vector<Var>{band, s.n, group, co.block} : std::vector<Var>{co.block, band, s.n})
         order.push_back(outer);
     s.out.reorder(order);
-    if (weights) s.out.parallel(co.block);
+    if (weights && parts > 1) s.out.split(co.block, part, co.block, x86::ceil_div(blocks, parts)).parallel(part);
+    else if (weights) s.out.parallel(co.block);
     else x86::parallel_tasks(s.out, band, s.n, p.n);
     const Var work = weights ? group : co.block;
     Func products = s.acc.in(s.half);
@@ -182,7 +186,8 @@ void WinogradTiles::apply(WinogradStages &s, const Problem &p, const Target &tar
     transform_back(s, p.nchw() ? s.map : s.out, co.unrolled, co.lanes, p.dilation_w * p.dilation_h > 1);
 
     transform(s, p, input_lanes(p, machine));
-    if (weights) s.spectrum.compute_root().parallel(s.t, 4, TailStrategy::GuardWithIf);
+    if (weights && parts > 1) s.spectrum.compute_at(s.out, part);
+    else if (weights) s.spectrum.compute_root().parallel(s.t, 4, TailStrategy::GuardWithIf);
     else s.spectrum.compute_at(s.out, band);
     if (p.nchw() && (weights || p.n != 1)) s.padded.compute_root().vectorize(s.ci, input_lanes(p, machine)).parallel(s.iy, 4, TailStrategy::GuardWithIf);
     else if (p.nchw()) s.padded.compute_at(s.out, band).vectorize(s.ci, input_lanes(p, machine));
