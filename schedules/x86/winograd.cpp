@@ -168,7 +168,8 @@ void WinogradTiles::apply(WinogradStages &s, const Problem &p, const Target &tar
     for (const Var &outer : weights ? std::vector<Var>{band, s.n, group, co.block} : std::vector<Var>{co.block, band, s.n})
         order.push_back(outer);
     s.out.reorder(order);
-    if (weights && parts > 1) s.out.split(co.block, part, co.block, x86::ceil_div(blocks, parts)).parallel(part);
+    if (weights && parts > 1)
+        s.out.split(co.block, part, co.block, x86::ceil_div(blocks, parts), TailStrategy::GuardWithIf).parallel(part);
     else if (weights) s.out.parallel(co.block);
     else x86::parallel_tasks(s.out, band, s.n, p.n);
     const Var work = weights ? group : co.block;
