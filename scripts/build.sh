@@ -9,7 +9,7 @@ HCONV_ENV=$(realpath -m "${HCONV_ENV:-.env}")
 export HCONV_ENV PATH="$HCONV_ENV/bin:$PATH"
 
 scripts/setup.sh
-case $preset in tsan | coverage) # the tests' kernels are compiled by the command as it ships
+case $preset in asan | tsan | coverage) # the tests' kernels are compiled by the command as it ships
     PRESET=release scripts/build.sh hconv ;;
 esac
 if [ ! -e "build/$preset/build.ninja" ] || [ "$(cat "build/$preset/environment" 2>/dev/null)" != "$HCONV_ENV" ]; then
