@@ -209,13 +209,14 @@ std::vector<bool> dependent(Problem p, const float *const *data, const std::vect
 }
 
 // All channels of the pixel in the middle of the last map.
+size_t extent_of(const hconv_tensor &t, char letter) {
+    const char *found = std::strchr(t.letters, letter);
+    return found ? size_t(t.extent[found - t.letters]) : size_t(1);
+}
+
 std::vector<float> with_pixel(const Problem &p, const float *x, float value) {
     const hconv_tensor t = p.tensors()[0];
-    const auto extent = [&](char letter) {
-        const char *found = std::strchr(t.letters, letter);
-        return found ? size_t(t.extent[found - t.letters]) : size_t(1);
-    };
-    const size_t c = extent('c'), h = extent('h'), w = extent('w');
+    const size_t c = extent_of(t, 'c'), h = extent_of(t, 'h'), w = extent_of(t, 'w');
     const size_t pixel = h / 2 * w + w / 2, last = hconv_tensor_elements(&t) - c * h * w;
     std::vector<float> changed(x, x + hconv_tensor_elements(&t));
     for (size_t i = 0; i < c; ++i) changed[last + (p.nchw() ? i * h * w + pixel : pixel * c + i)] = value;
@@ -235,6 +236,29 @@ std::vector<std::vector<float>> without_zeros(const Problem &p, const float *con
     return values;
 }
 
+// Minimal filtering makes every output of a tile from all that the tile reads. A tile that reads the pixel has an output that
+// depends on it, so what it may change lies less than a tile from that one: 4 outputs, of one grid of a dilated window; 3 of
+// each of the 2 phases where it is transposed.
+std::vector<bool> with_tiles(const Problem &p, const std::vector<bool> &depends) {
+    const bool transposed = p.family() == "transposed";
+    const int reach_h = transposed ? 5 : 3 * p.dilation_h, reach_w = transposed ? 5 : 3 * p.dilation_w;
+    const hconv_tensor out = p.tensors().back();
+    const int channels = int(extent_of(out, 'c')), rows = int(extent_of(out, 'h')), columns = int(extent_of(out, 'w'));
+    auto index = [&](int n, int y, int x, int c) {
+        return size_t(p.nchw() ? ((int64_t(n) * channels + c) * rows + y) * columns + x
+                               : ((int64_t(n) * rows + y) * columns + x) * channels + c);
+    };
+    std::vector<bool> wide(depends.size());
+    for (int n = 0; n < p.n; ++n)
+        for (int y = 0; y < rows; ++y)
+            for (int x = 0; x < columns; ++x)
+                for (int c = 0; c < channels; ++c)
+                    for (int v = std::max(y - reach_h, 0); depends[index(n, y, x, c)] && v <= std::min(y + reach_h, rows - 1); ++v)
+                        for (int u = std::max(x - reach_w, 0); u <= std::min(x + reach_w, columns - 1); ++u)
+                            wide[index(n, v, u, c)] = true;
+    return wide;
+}
+
 TEST_P(InProgram, WhatAnOutputDoesNotReadDoesNotMatter) {
     const Problem p = sized(GetParam());
     const hconv::reference::Judge judge(p, HCONV_FILL_RANDOM, 3);
@@ -244,8 +268,8 @@ TEST_P(InProgram, WhatAnOutputDoesNotReadDoesNotMatter) {
     Bound b(GetParam(), p, with_threads(1), data.data());
     if (b.status == HCONV_UNSUPPORTED) GTEST_SKIP() << b.why.text;
     ASSERT_EQ(b.status, HCONV_OK) << b.why.text;
-    const std::vector<bool> depends =
-        dependent(p, data.data(), with_pixel(p, data[0], 1e4f), with_pixel(p, data[0], -1e4f));
+    std::vector<bool> depends = dependent(p, data.data(), with_pixel(p, data[0], 1e4f), with_pixel(p, data[0], -1e4f));
+    if (std::strstr(GetParam()->schedule, "winograd/")) depends = with_tiles(p, depends);
     std::vector<float> base = b.room();
     ASSERT_EQ(b.run(data.data(), base, nullptr), HCONV_OK);
     ASSERT_EQ(base.size(), depends.size());
