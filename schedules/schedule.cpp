@@ -121,4 +121,13 @@ Choice choose_for(const Problem &p, const Halide::Target &target, const std::str
     return best;
 }
 
+bool fits(const Problem &p, const Halide::Target &target, const std::string &text) {
+    try {
+        choose_for(p, target, text);
+        return true;
+    } catch (const std::invalid_argument &) {
+        return false;
+    }
+}
+
 }  // namespace hconv

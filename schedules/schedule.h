@@ -191,6 +191,8 @@ struct Chooser {
 std::vector<Chooser> &choosers();
 // Of the formulation that the text names; without a text, of the one whose schedule has the highest preference.
 Choice choose_for(const Problem &p, const Halide::Target &target, const std::string &text);
+// Is there such a schedule, and does it fit?
+bool fits(const Problem &p, const Halide::Target &target, const std::string &text);
 
 template<typename Stages>
 bool add_chooser(const char *generator) {

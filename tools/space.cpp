@@ -47,15 +47,6 @@ KnobSpace space_of(ScheduleBase &schedule, const Problem &p, const Machine &mach
     return space;
 }
 
-bool fits(const Problem &p, const Target &target, const std::string &schedule) {
-    try {
-        choose_for(p, Halide::Target(target.halide), schedule);
-        return true;
-    } catch (const std::invalid_argument &) {
-        return false;
-    }
-}
-
 }  // namespace
 
 std::string KnobSpace::text(const std::vector<int> &point) const {
@@ -70,7 +61,7 @@ std::vector<KnobSpace> spaces_of(const Problem &p, const Target &target) {
     for (const ScheduleListing &listing : all_schedules()) {
         if (listing.stages != p.family() || listing.folder != schedule_folder(halide)) continue;
         const auto schedule = listing.make();
-        if (fits(p, target, schedule->name)) spaces.push_back(space_of(*schedule, p, Machine::of(halide)));
+        if (fits(p, halide, schedule->name)) spaces.push_back(space_of(*schedule, p, Machine::of(halide)));
     }
     // The order of registration is the linker's.
     std::sort(spaces.begin(), spaces.end(), [](const KnobSpace &a, const KnobSpace &b) { return a.name < b.name; });

@@ -14,15 +14,6 @@ namespace hconv {
 
 namespace {
 
-bool fits(const Problem &p, const Target &t, const std::string &schedule) {
-    try {
-        choose_for(p, Halide::Target(t.halide), schedule);
-        return true;
-    } catch (const std::invalid_argument &) {
-        return false;
-    }
-}
-
 double factor(int a, int b) { return a == b ? 0 : a <= 0 || b <= 0 ? 4 : std::fabs(std::log2(double(a) / b)); }
 
 std::vector<std::string> with_environment(const std::vector<std::string> &files) {
@@ -98,7 +89,7 @@ Selection TunedRecords::select(const Problem &p, const Target &target, const std
     });
     for (const Found &f : found) {
         const Record &r = *f.record;
-        if (!fits(p, target, r.schedule)) continue;
+        if (!fits(p, Halide::Target(target.halide), r.schedule)) continue;
         const std::string of = f.rule == 2   ? "the record of this problem on this machine"
                                : f.rule == 3 ? "the record of this problem for this target, from the machine " + r.machine
                                              : "the record of the nearest problem, " + r.problem + ", from the machine " + r.machine;
