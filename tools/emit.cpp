@@ -72,6 +72,13 @@ bool sanitizer_calls(const Target &t, const std::string &name) {
     return false;
 }
 
+// A division of integers on CPUs that need not have the instruction, by the ABI's name; every compiler brings it in a library of
+// its own, as the runtime's divisions need it too.
+bool divides_on_arm(const Target &t, const std::string &name) {
+    static const std::set<std::string> divisions{"__aeabi_idiv", "__aeabi_uidiv", "__aeabi_idivmod", "__aeabi_uidivmod"};
+    return t.platform == "arm-32-linux" && divisions.count(name);
+}
+
 // Copies the object with its exported names made the library's and halide_X made hconv1_X; refuses anything else left open.
 void rename_symbols(const KernelRecord &k, const std::string &symbol, bool asserts, const fs::path &to) {
     const bool osx = k.target.platform.find("osx") != std::string::npos;
@@ -94,7 +101,8 @@ void rename_symbols(const KernelRecord &k, const std::string &symbol, bool asser
         if (asserts && name.compare(0, 13, "halide_error_") == 0) rename(name, "hconv1_assert_failed");
         else if (name.compare(0, 14, "halide_opencl_") == 0) rename(name, "hconv1_cuda_" + name.substr(14));
         else if (name.compare(0, 7, "halide_") == 0) rename(name, "hconv1_" + name.substr(7));
-        else if (!plain.count(name) && !(osx && of_macos.count(name)) && !sanitizer_calls(k.target, name))
+        else if (!plain.count(name) && !(osx && of_macos.count(name)) && !divides_on_arm(k.target, name) &&
+                 !sanitizer_calls(k.target, name))
             throw std::runtime_error("the kernel of " + k.problem + " for " + k.target.text + " calls " + name +
                                      ", which no emitted library may need");
     }
