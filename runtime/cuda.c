@@ -205,7 +205,7 @@ void hconv_cuda_close(const hconv_context *ctx, hconv_device *v) {
 
 int hconv_cuda_can_run(const hconv_device *v, const hconv_kernel *k, char *why, size_t why_bytes) {
     const char *feature = strstr(k->target, "cuda_capability_");
-    int needed = feature ? atoi(feature + strlen("cuda_capability_")) : 0;
+    int needed = feature ? (int)strtol(feature + strlen("cuda_capability_"), NULL, 10) : 0;
     if (v->capability >= needed) return 1;
     hconv_sentence(why, why_bytes, "the GPU has compute capability %d.%d, below %d.%d", v->capability / 10, v->capability % 10,
                    needed / 10, needed % 10);

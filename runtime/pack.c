@@ -59,7 +59,7 @@ int hconv_layout_dimensions(const char *layout, const hconv_tensor *t, hconv_phy
 /* Element `at` (logical) of the tensor, or of its transformed windows: sum over u, v of T[h][u] T[w][v] from[.., u, v]. */
 static float element(const hconv_window_transform *transform, const hconv_tensor *t, const int64_t *at, const int64_t *stride,
                      const float *from) {
-    const double *row[2] = {NULL, NULL};
+    const double *first = transform ? transform->matrix : NULL, *row[2] = {first, first};
     int64_t step[2] = {0, 0}, offset = 0;
     double sum = 0;
     for (int i = 0, axis = 0; i < t->rank; ++i) {

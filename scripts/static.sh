@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=build/${PRESET:-release}
-tools=(tools/cache.cpp tools/problem_list.cpp tools/process.cpp tools/separable.cpp tools/tensor_file.cpp)
+mapfile -t tools < <(grep -L "Halide" tools/*.cpp)
 
 if [ $# = 0 ] || [ "$1" = all ]; then
     files=(runtime/*.c runtime/variants/*.c)

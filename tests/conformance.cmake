@@ -18,11 +18,15 @@ set(every_level @tests/problems/conv2d.txt)
 list(REMOVE_ITEM spread ${every_level})
 list(TRANSFORM problem_lists PREPEND ${CMAKE_SOURCE_DIR}/)
 set(conformance ${CMAKE_BINARY_DIR}/conformance)
+set(patience)
+if(HCONV_SANITIZE) # LLVM takes up to twenty times as long with every access instrumented
+    set(patience --time-limit 1800)
+endif()
 add_custom_command(OUTPUT ${conformance}/libconformance.a ${conformance}/libconformance_kernels.a
         ${conformance}/conformance.h ${conformance}/conformance.c
     COMMAND ${CMAKE_COMMAND} -E env ${HCONV_TEST_ENVIRONMENT}
         $<TARGET_FILE:hconv> emit ${every_level} --spread ${spread} -o ${conformance} --name conformance --target ${conformance_target}
-        --no-verify
+        --no-verify ${patience}
     DEPENDS hconv ${problem_lists} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} USES_TERMINAL VERBATIM
     COMMENT "Compiling the kernels of the smoke lists")
 add_executable(conformance conformance.cpp in_program.cpp api/counted_malloc.cpp

@@ -175,7 +175,7 @@ std::string machine_name() {
     if (model.empty()) model = "cpu";
     for (const char *noise : {"(R)", "(TM)", "(r)", "(tm)", "CPU", "Processor"})
         for (size_t at; (at = model.find(noise)) != std::string::npos;) model.replace(at, std::string(noise).size(), " ");
-    model = model.substr(0, model.find('@'));
+    model.resize(std::min(model.find('@'), model.size()));
     for (char c : model) {
         if (isalnum(static_cast<unsigned char>(c))) name += char(tolower(static_cast<unsigned char>(c)));
         else if (!name.empty() && name.back() != '-') name += '-';

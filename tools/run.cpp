@@ -152,7 +152,7 @@ Named read_parameters(const Problem &p, const std::string &path, const std::stri
     for (const hconv_tensor &t : p.tensors())
         if (t.role == HCONV_PARAMETER && !t.optional && !found.count(t.name))
             missing += (missing.empty() ? "" : ", ") + std::string(t.name);
-    if (held.size() > 400) held = held.substr(0, 400) + " ...";
+    if (held.size() > 400) held.replace(400, std::string::npos, " ...");
     if (!missing.empty())
         throw std::runtime_error("missing in " + path + (prefix.empty() ? "" : " behind " + prefix) + ": " + missing +
                                  " (it holds " + (held.empty() ? "no tensor" : held) +

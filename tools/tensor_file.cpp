@@ -117,7 +117,7 @@ std::vector<float> from_fortran_order(const std::vector<float> &values, const st
 // {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }
 class NpyHeader {
 public:
-    NpyHeader(const std::string &text, const std::string &where) : text_(text), where_(where) {
+    NpyHeader(std::string text, const std::string &where) : text_(std::move(text)), where_(where) {
         bool seen[3] = {false, false, false};
         expect('{');
         while (!take('}')) {
@@ -192,7 +192,8 @@ private:
         return values;
     }
 
-    const std::string &text_, &where_;
+    const std::string text_;
+    const std::string &where_;
     size_t at_ = 0;
 };
 
