@@ -60,26 +60,38 @@ void hconv1_free(void *user_context, void *ptr) {
     for (; w->last && w->last->freed; w->last = w->last->before) w->top = w->last->start;
 }
 
-/* Worker j: takes task numbers until none is left. */
+static hconv_worker *worker_of(const hconv_loop *l, int j) {
+    return (hconv_worker *)(void *)(l->run->slots + (size_t)j * l->run->plan->slot_bytes);
+}
+
+void hconv_loop_share(const hconv_loop *l, int first, int count) {
+    for (int j = 0; j < l->workers; ++j) {
+        worker_of(l, j)->next = first + (int)((int64_t)count * j / l->workers);
+        worker_of(l, j)->end = first + (int)((int64_t)count * (j + 1) / l->workers);
+    }
+}
+
+/* Worker j: its own share, whose tensors its core's cache holds from the run before, then what is left of the others'. */
 static int loop_worker(void *arg, int j) {
-    hconv_loop *l = (hconv_loop *)arg;
-    hconv_worker *w = (hconv_worker *)(void *)(l->run->slots + (size_t)j * l->run->plan->slot_bytes);
+    const hconv_loop *l = (const hconv_loop *)arg;
+    hconv_worker *w = worker_of(l, j);
     hconv_worker_init(w, l->run, (char *)w + HCONV_ALIGN, l->run->plan->slot_bytes - HCONV_ALIGN);
     w->inside_task = 1;
-    for (;;) {
-        int i = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
-        if (i >= l->count) return 0;
-        if (l->task(w, l->min + i, l->closure)) {
-            hconv_run_fail(l->run, HCONV_INTERNAL);
-            return 1;
+    for (int k = 0; k < l->workers; ++k) {
+        hconv_worker *of = worker_of(l, (j + k) % l->workers);
+        for (int i; (i = __atomic_fetch_add(&of->next, 1, __ATOMIC_RELAXED)) < of->end;) {
+            if (l->task(w, l->min + i, l->closure)) {
+                hconv_run_fail(l->run, HCONV_INTERNAL);
+                return 1;
+            }
         }
     }
+    return 0;
 }
 
 int hconv1_do_par_for(void *user_context, int (*task)(void *, int, uint8_t *), int min, int count, uint8_t *closure) {
     hconv_worker *w = (hconv_worker *)user_context;
     const hconv_context *ctx = w->run->plan->context;
-    int workers = count < w->run->worker_count ? count : w->run->worker_count;
     hconv_loop l;
     if (w->inside_task) {
         for (int i = 0; i < count; ++i)
@@ -88,12 +100,14 @@ int hconv1_do_par_for(void *user_context, int (*task)(void *, int, uint8_t *), i
     }
     if (count < 1) return 0;
     l.run = w->run, l.task = task, l.closure = closure;
-    l.min = min, l.count = count, l.next = 0;
-    if (workers == 1) return loop_worker(&l, 0) ? -1 : 0;
+    l.min = min, l.count = count;
+    l.workers = count < w->run->worker_count ? count : w->run->worker_count;
+    hconv_loop_share(&l, 0, count);
+    if (l.workers == 1) return loop_worker(&l, 0) ? -1 : 0;
     if (ctx->options.parallel_for) {
-        if (ctx->options.parallel_for(ctx->options.user, workers, loop_worker, &l)) hconv_run_fail(w->run, HCONV_INTERNAL);
+        if (ctx->options.parallel_for(ctx->options.user, l.workers, loop_worker, &l)) hconv_run_fail(w->run, HCONV_INTERNAL);
     } else {
-        hconv_pool_parallel_for(ctx->pool, workers, loop_worker, &l);
+        hconv_pool_parallel_for(ctx->pool, l.workers, loop_worker, &l);
     }
     return w->run->error ? -1 : 0;
 }

@@ -85,6 +85,7 @@ typedef struct hconv_worker {
     size_t size, top;
     struct hconv_block *last;
     int inside_task;
+    int next, end; /* its share of the loop's tasks: those still to be taken */
 } hconv_worker;
 
 typedef struct hconv_run {
@@ -95,13 +96,15 @@ typedef struct hconv_run {
     struct hconv_device_run *device; /* CUDA only */
 } hconv_run_record;
 
-/* A parallel loop under way: what the context's parallel_for gets as arg. Tasks next .. count - 1 are still to be taken. */
+/* A parallel loop under way: what the context's parallel_for gets as arg. */
 typedef struct hconv_loop {
     hconv_run_record *run;
     int (*task)(void *, int, uint8_t *);
     uint8_t *closure;
-    int min, count, next;
+    int min, count, workers;
 } hconv_loop;
+/* Tasks first .. first + count - 1 are to be done, in equal shares of neighbours. */
+void hconv_loop_share(const hconv_loop *l, int first, int count);
 
 /* Physical dimensions of a tensor under a layout string, outermost first. */
 typedef struct hconv_physical_dimension { int letter; int64_t block, extent; } hconv_physical_dimension;

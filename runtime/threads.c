@@ -26,16 +26,23 @@ int hconv_pool_parallel_for(hconv_pool *pool, int count, int (*task)(void *arg, 
 enum { kSpins = 4096 }; /* about 0.1 ms */
 
 struct hconv_pool {
-    pthread_mutex_t lock;
-    pthread_cond_t wake, done;
-    pthread_t *threads;
-    int thread_count, stop;
-    /* The job: task numbers next .. count-1 are still to be taken, active workers are inside a task. */
-    int busy, next, count, active, error;
-    int spins;       /* looks before sleeping; 0 where threads outnumber cores */
-    unsigned starts, ends; /* change, under the lock, when a job or the end of the pool starts; when a job's last task ends */
+    /* The job. Everything but the two counters is written while no task can be taken. */
     int (*task)(void *arg, int i);
     void *arg;
+    int count, error;
+    int busy;
+    char apart_from_job[HCONV_ALIGN];
+    int left;       /* tasks that nobody has taken */
+    char apart_from_left[HCONV_ALIGN];
+    int unfinished; /* tasks that have not ended */
+    char apart_from_unfinished[HCONV_ALIGN];
+    /* For those who sleep. */
+    pthread_mutex_t lock;
+    pthread_cond_t wake, done;
+    int sleepers, caller_sleeps, stop;
+    pthread_t *threads;
+    int thread_count;
+    int spins;      /* looks before sleeping; 0 where threads outnumber cores */
 };
 
 int hconv_pool_cores(void) {
@@ -52,41 +59,52 @@ static void relax(void) {
 #endif
 }
 
-static void announce(unsigned *word) { __atomic_fetch_add(word, 1, __ATOMIC_RELEASE); }
+static int load(const int *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
+static void store(int *word, int value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
 
-/* Called and left with the lock held: lets go of it until the word changes, for a bounded time. */
-static void look(hconv_pool *pool, const unsigned *word) {
-    unsigned seen = __atomic_load_n(word, __ATOMIC_RELAXED);
-    pthread_mutex_unlock(&pool->lock);
-    for (int i = 0; i < pool->spins && __atomic_load_n(word, __ATOMIC_ACQUIRE) == seen; ++i) relax();
-    pthread_mutex_lock(&pool->lock);
+/* The number of a task that is the taker's from now on; -1: none is left. A job cannot end before it, so what was written of the
+ * job before left is this job's. */
+static int take(hconv_pool *pool) {
+    int left = load(&pool->left);
+    while (left > 0)
+        if (__atomic_compare_exchange_n(&pool->left, &left, left - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return pool->count - left;
+    return -1;
 }
 
-/* Takes tasks until none is left; the lock is held on entry and on return. */
-static void work(hconv_pool *pool) {
-    while (pool->next < pool->count) {
-        int i = pool->next++, error;
-        ++pool->active;
-        pthread_mutex_unlock(&pool->lock);
-        error = pool->task(pool->arg, i);
-        pthread_mutex_lock(&pool->lock);
-        if (error && !pool->error) pool->error = error;
-        if (--pool->active == 0 && pool->next == pool->count) {
-            announce(&pool->ends);
-            pthread_cond_signal(&pool->done);
-        }
-    }
+/* Does task i; whoever ends the last one wakes the caller. */
+static void work(hconv_pool *pool, int i) {
+    int none = 0, error = pool->task(pool->arg, i);
+    if (error) __atomic_compare_exchange_n(&pool->error, &none, error, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    if (__atomic_sub_fetch(&pool->unfinished, 1, __ATOMIC_SEQ_CST) || !load(&pool->caller_sleeps)) return;
+    pthread_mutex_lock(&pool->lock);
+    pthread_cond_signal(&pool->done);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void sleep_until_work(hconv_pool *pool) {
+    pthread_mutex_lock(&pool->lock);
+    store(&pool->sleepers, pool->sleepers + 1);
+    while (!load(&pool->left) && !load(&pool->stop)) pthread_cond_wait(&pool->wake, &pool->lock);
+    store(&pool->sleepers, pool->sleepers - 1);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* Behind what it is woken for: either the sleeper counts itself and sees that, or it is seen here. */
+static void wake_sleepers(hconv_pool *pool) {
+    if (!load(&pool->sleepers)) return;
+    pthread_mutex_lock(&pool->lock);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 static void *worker_main(void *arg) {
     hconv_pool *pool = (hconv_pool *)arg;
-    pthread_mutex_lock(&pool->lock);
-    while (!pool->stop) {
-        if (pool->next == pool->count) look(pool, &pool->starts);
-        if (pool->next < pool->count) work(pool);
-        else if (!pool->stop) pthread_cond_wait(&pool->wake, &pool->lock);
+    while (!load(&pool->stop)) {
+        for (int i = 0; i < pool->spins && !load(&pool->left) && !load(&pool->stop); ++i) relax();
+        int i = take(pool);
+        if (i >= 0) work(pool, i);
+        else sleep_until_work(pool);
     }
-    pthread_mutex_unlock(&pool->lock);
     return NULL;
 }
 
@@ -109,11 +127,8 @@ hconv_pool *hconv_pool_create(int threads) {
 
 void hconv_pool_destroy(hconv_pool *pool) {
     if (!pool) return;
-    pthread_mutex_lock(&pool->lock);
-    pool->stop = 1;
-    announce(&pool->starts);
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->lock);
+    store(&pool->stop, 1);
+    wake_sleepers(pool);
     for (int i = 0; i < pool->thread_count; ++i) pthread_join(pool->threads[i], NULL);
     pthread_cond_destroy(&pool->done);
     pthread_cond_destroy(&pool->wake);
@@ -122,29 +137,34 @@ void hconv_pool_destroy(hconv_pool *pool) {
     free(pool);
 }
 
+static void wait_for_the_last(hconv_pool *pool) {
+    for (int i = 0; i < pool->spins && load(&pool->unfinished); ++i) relax();
+    if (!load(&pool->unfinished)) return;
+    pthread_mutex_lock(&pool->lock);
+    store(&pool->caller_sleeps, 1);
+    while (load(&pool->unfinished)) pthread_cond_wait(&pool->done, &pool->lock);
+    store(&pool->caller_sleeps, 0);
+    pthread_mutex_unlock(&pool->lock);
+}
+
 int hconv_pool_parallel_for(hconv_pool *pool, int count, int (*task)(void *arg, int i), void *arg) {
     int error = 0;
-    pthread_mutex_lock(&pool->lock);
-    if (pool->busy) {
-        pthread_mutex_unlock(&pool->lock);
+    if (count < 1) return 0;
+    if (__atomic_exchange_n(&pool->busy, 1, __ATOMIC_SEQ_CST)) {
         for (int i = 0; i < count; ++i) {
             int failed = task(arg, i);
             if (!error) error = failed;
         }
         return error;
     }
-    pool->busy = 1;
-    pool->task = task, pool->arg = arg;
-    pool->error = 0, pool->active = 0, pool->next = 0, pool->count = count;
-    announce(&pool->starts);
-    pthread_cond_broadcast(&pool->wake);
-    work(pool);
-    if (pool->active) look(pool, &pool->ends);
-    while (pool->active) pthread_cond_wait(&pool->done, &pool->lock);
+    pool->task = task, pool->arg = arg, pool->count = count, pool->error = 0;
+    store(&pool->unfinished, count);
+    store(&pool->left, count - 1); /* task 0 is the caller's: from run to run the same core does the same */
+    if (count > 1) wake_sleepers(pool);
+    for (int i = 0; i >= 0; i = take(pool)) work(pool, i);
+    wait_for_the_last(pool);
     error = pool->error;
-    pool->count = pool->next = 0;
-    pool->busy = 0;
-    pthread_mutex_unlock(&pool->lock);
+    store(&pool->busy, 0);
     return error;
 }
 

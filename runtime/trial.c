@@ -426,7 +426,7 @@ static int apart_parallel_for(void *user, int count, int (*task)(void *arg, int 
         memset(p->written, 0, p->bytes);
     }
     for (int i = 0; i < tasks && !error; ++i) {
-        loop->next = i, loop->count = i + 1;
+        hconv_loop_share(loop, i, 1);
         error = task(arg, 0);
         take_writes(l);
     }

@@ -39,6 +39,35 @@ TEST(Loops, InsideATaskAreSerial) {
     EXPECT_EQ(hconv1_do_par_for(&worker, add, 2, 0, reinterpret_cast<uint8_t *>(&all)), 0);
 }
 
+std::vector<int> order_of_tasks;
+int note_task(void *, int i, uint8_t *) {
+    order_of_tasks.push_back(i);
+    return 0;
+}
+int last_worker_first(void *, int count, int (*task)(void *, int), void *arg) {
+    int error = 0;
+    for (int j = count - 1; j >= 0; --j) error |= task(arg, j);
+    return error;
+}
+
+// Neighbouring tasks share cache lines and pages: a worker has the same ones in every run, and helps others when it is done.
+TEST(Loops, AWorkerDoesItsOwnShareFirst) {
+    Services services;
+    hconv_context_options options = services.options();
+    options.num_threads = 3, options.parallel_for = last_worker_first;
+    Context ctx = make_context(options, {&fake_library});
+    Plan plan = make_plan(ctx, FAKE_FIXED);
+    std::vector<char> slots(3 * plan->slot_bytes + 64);
+    alignas(64) char memory[256];
+    hconv_run_record run{};
+    hconv_worker worker;
+    run.plan = plan.get(), run.worker_count = 3;
+    run.slots = slots.data() + (64 - reinterpret_cast<uintptr_t>(slots.data()) % 64) % 64;
+    hconv_worker_init(&worker, &run, memory, sizeof memory);
+    EXPECT_EQ(hconv1_do_par_for(&worker, note_task, 10, 7, nullptr), 0);
+    EXPECT_EQ(order_of_tasks, (std::vector<int>{14, 15, 16, 10, 11, 12, 13}));
+}
+
 int nothing(void **) { return 0; }
 
 hconv_kernel row(const char *problem, const hconv_argument *arguments, int count) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -76,6 +77,24 @@ TEST(Threads, SixteenRunOnePlanAtOnce) {
         });
     for (std::thread &t : threads) t.join();
     EXPECT_EQ(wrong, 0);
+}
+
+// Helpers and callers that found nothing to do for a while sleep, and must be woken.
+TEST(Threads, TheBuiltInPoolWakesFromSleep) {
+    for (int workers : {2, 8}) { // 8: more than cores, on most machines, so that nobody looks before he sleeps
+        hconv_context_options options{};
+        options.struct_size = sizeof options;
+        options.num_threads = workers;
+        Context ctx = make_context(options, {&fake_library});
+        Plan plan = make_plan(ctx, FAKE_FIXED);
+        Call call(plan);
+        for (int i = 0; i < 300; ++i) {
+            std::fill(call.y.begin(), call.y.end(), -1.0f);
+            ASSERT_EQ(hconv_run(plan.get(), &call.args), HCONV_OK);
+            ASSERT_TRUE(call.correct());
+            if (i % 3) std::this_thread::sleep_for(std::chrono::microseconds(i % 3 * 700));
+        }
+    }
 }
 
 // An application's pool whose tasks may start loops of their own: who waits works.
