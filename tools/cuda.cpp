@@ -4,6 +4,7 @@
 
 #include "tools/process.h"
 
+#include <cctype>
 #include <map>
 #include <regex>
 #include <sstream>
@@ -24,13 +25,55 @@ struct Launch {
     std::string grid, block, shared;
 };
 
+// Sums and products of numbers, "0 + (160*4)", by the number they make; anything else as it is.
+class Arithmetic {
+public:
+    static std::string folded(const std::string &text) {
+        if (text.empty() || text.find_first_not_of("0123456789+*() ") != std::string::npos) return text;
+        Arithmetic at{text};
+        const int64_t value = at.sum();
+        return at.rest.empty() ? std::to_string(value) : text;
+    }
+
+private:
+    explicit Arithmetic(std::string text) : rest(std::move(text)) {}
+    bool next(char c) {
+        rest.erase(0, rest.find_first_not_of(' '));
+        const bool here = !rest.empty() && rest[0] == c;
+        if (here) rest.erase(0, 1);
+        return here;
+    }
+    int64_t sum() {
+        int64_t value = product();
+        while (next('+')) value += product();
+        return value;
+    }
+    int64_t product() {
+        int64_t value = factor();
+        while (next('*')) value *= factor();
+        return value;
+    }
+    int64_t factor() {
+        if (next('(')) {
+            const int64_t value = sum();
+            next(')');
+            return value;
+        }
+        size_t digits = 0;
+        const int64_t value = std::isdigit(static_cast<unsigned char>(rest[0])) ? std::stoll(rest, &digits) : 0;
+        rest.erase(0, digits);
+        return value;
+    }
+    std::string rest;
+};
+
 // halide_cuda_run(state, "function", grid, block, shared, ...) for every launch in the lowered code.
 std::map<std::string, Launch> launches_of(const std::string &lowered) {
     static const std::regex call("cuda_run\\([^\"]*\"([^\"]*)\", ([^,]*), ([^,]*), ([^,]*), ([^,]*), ([^,]*), ([^,]*), ([^,]*),");
     std::map<std::string, Launch> found;
     for (std::sregex_iterator at(lowered.begin(), lowered.end(), call), end; at != end; ++at)
         found[(*at)[1]] = {(*at)[2].str() + " x " + (*at)[3].str() + " x " + (*at)[4].str(),
-                           (*at)[5].str() + " x " + (*at)[6].str() + " x " + (*at)[7].str(), (*at)[8]};
+                           (*at)[5].str() + " x " + (*at)[6].str() + " x " + (*at)[7].str(), Arithmetic::folded((*at)[8])};
     return found;
 }
 

@@ -60,6 +60,7 @@ struct CudaDirect : Schedule<Conv2dStages> {
         cuda::start_accumulating(s.acc, s.out, l.ct, s.co, s.x, channels);
         cuda::accumulate(s.acc, 0, s.co, s.x, s.r, sum, channels);
         cuda::inputs_in_registers(s.padded, s.acc, s.ci, s.ix, sum, p.ci % 4 == 0);
+        s.padded.bound(s.ci, 0, p.ci);  // a block reads its groups: what is staged for it would begin there, and end beyond the last
         if (shared) cuda::stage_shared(s.padded, s.out, l.cb, s.ci, s.ix, s.iy, region(p, t), t, cuda::vector_of({p.ci}));
         else if (p.has_padding()) cuda::stage_global(s.padded, {s.ci, s.ix, s.iy, s.n}, cuda::vector_of({p.ci}));
     }
@@ -90,6 +91,7 @@ private:
         cuda::start_accumulating(s.acc, s.out, l.ct, s.co, s.y, channels);
         cuda::accumulate(s.acc, 0, s.co, s.y, s.r, sum, channels);
         Func regs = s.padded.in(s.acc);
+        s.padded.bound(s.ci, 0, p.ci);
         regs.compute_at(s.acc, sum.part).bound_extent(s.ci, sum.channels).unroll(s.ci).unroll(s.ix).unroll(s.iy);
         if (shared) {
             s.padded.reorder_storage(s.ix, s.iy, s.ci, s.n);

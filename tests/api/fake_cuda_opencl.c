@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEVICE_ALL = -1, PROGRAM_BUILD_LOG = 0x1183, KERNEL_NUM_ARGS = 0x1191, ARG_ADDRESS = 0x1196, ARG_TYPE_NAME = 0x1198,
+enum { DEVICE_ALL = -1, INVALID_ARG_SIZE = -51, PROGRAM_BUILD_LOG = 0x1183, KERNEL_NUM_ARGS = 0x1191, ARG_ADDRESS = 0x1196, ARG_TYPE_NAME = 0x1198,
        ADDRESS_PRIVATE = 0x119E };
 
 static struct opencl {
@@ -82,6 +82,12 @@ void *fake_opencl_function(fake_opencl_module *m, const char *name) {
     return kernel;
 }
 
+/* Integers and floats have 4 bytes, conditions 1. */
+static int set_number(void *kernel, unsigned i, const void *value) {
+    const int wrong = cl.set_arg(kernel, i, 4, value);
+    return wrong == INVALID_ARG_SIZE ? cl.set_arg(kernel, i, 1, value) : wrong;
+}
+
 /* Halide's last argument is the shared memory. */
 int fake_opencl_launch(void *kernel, const unsigned *grid, const unsigned *block, unsigned shared, void **arguments) {
     unsigned count = 0, address;
@@ -89,7 +95,7 @@ int fake_opencl_launch(void *kernel, const unsigned *grid, const unsigned *block
     int wrong = cl.kernel_info(kernel, KERNEL_NUM_ARGS, sizeof count, &count, NULL);
     for (unsigned i = 0; i + 1 < count && !wrong; ++i) {
         wrong = cl.arg_info(kernel, i, ARG_ADDRESS, sizeof address, &address, NULL);
-        if (address == ADDRESS_PRIVATE) wrong |= cl.set_arg(kernel, i, 4, arguments[i]);
+        if (address == ADDRESS_PRIVATE) wrong |= set_number(kernel, i, arguments[i]);
         else wrong |= cl.set_pointer(kernel, i, *(void **)arguments[i]);
     }
     wrong |= cl.set_arg(kernel, count - 1, shared ? shared : 1, NULL);

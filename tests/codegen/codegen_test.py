@@ -25,6 +25,7 @@ NESTS = [(problem, f"x86-64-linux/{level}") for level in X86 for problem in
 NESTS += [(problem, target) for target in ("arm-64-linux", "x86-64-linux/cuda80") for problem in
           ("conv2d_ci64_h56_co64_k3_p1_relu", "octave_ci16_h14_co16_k3_p1_cil8_col8", "odconv_ci16_h14_co24_k3_p1")]
 NESTS += [(problem, "arm-64-linux") for problem in ("pointwise_ci64_h56_co256", "transposed_ci64_h14_co64_k4_s2_p1")]
+NESTS += [("wtconv_ci16_h14_k3_lev2", "x86-64-linux/cuda80")]
 
 
 def show(problem, target, view):
