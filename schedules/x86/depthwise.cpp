@@ -28,8 +28,8 @@ private:
     void unroll_window(Conv2dStages &, const Problem &, const Machine &) const;
 };
 
-// Blocks of one row, or of two rows half as wide, which share what they load. A small map is one task of rows, and its tasks
-// are vectors of channels.
+// Blocks of one row, or of two rows half as wide, which share what they load. A small map's tasks are vectors of channels, of all
+// rows or of half of them: work of even halves, each of which stays in the cache of its core.
 void Depthwise::defaults(const Problem &p, const Machine &m) {
     const int width = x86::size_or(p.ow(), x86::open_width), height = x86::size_or(p.oh(), 64);
     const int lanes = x86::whole_lanes(p.co, m), all = x86::ceil_div(p.co, lanes);
@@ -42,7 +42,9 @@ void Depthwise::defaults(const Problem &p, const Machine &m) {
     rows = staged ? x86::rows_of(p, m, lanes) : ys * x86::even_parts(height / ys, 14 / ys);
     // Vectors that overlap stay in one task: no two tasks write one element.
     if (staged || p.open() || height > 14 || p.co % lanes) return;
-    for (vecs = std::max(1, p.kh * p.kw > 9 ? all / 2 : std::min(4, all / 2)); all % vecs;) vecs = vecs - 1;
+    const bool small = p.kh * p.kw <= 9;
+    if (small) rows = ys * x86::even_parts(height / ys, 7);
+    for (vecs = std::max(1, small ? std::min(10, all / 2) : all / 2); all % vecs;) vecs = vecs - 1;
 }
 
 bool Depthwise::feasible(const Problem &p, const Machine &m) const {

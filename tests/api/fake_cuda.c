@@ -15,7 +15,7 @@ enum { INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_IMAGE = 20
 
 typedef struct context { int primary; } context;
 typedef struct stream { context *owner; int capturing, runs; void **log; } stream;
-typedef struct module { context *owner; int kind; fake_opencl_module *opencl; struct function *functions; } module;
+typedef struct module { struct module *next; context *owner; int kind; fake_opencl_module *opencl; struct function *functions; } module;
 typedef struct function { module *owner; struct function *next; char name[200]; fake_cuda_kernel kernel; void *opencl; } function;
 typedef struct allocation { struct allocation *next; context *owner; unsigned char *map, *data; size_t map_bytes, bytes; } allocation;
 typedef struct given { struct given *next; char name[200]; fake_cuda_kernel kernel; } given;
@@ -23,6 +23,7 @@ typedef struct given { struct given *next; char name[200]; fake_cuda_kernel kern
 static fake_cuda state;
 static context primary = {1};
 static allocation *allocations;
+static module *modules; /* those that could not be unloaded among them: a leak would be the application's */
 static given *kernels;
 static __thread context *stack[16];
 static __thread int depth;
@@ -134,6 +135,7 @@ int cuModuleLoadDataEx(void **to, const void *image, unsigned count, int *option
         return free(m), wrong;
     }
     ++state.loads, ++state.modules;
+    m->next = modules, modules = m;
     return *to = m, 0;
 }
 int cuModuleUnload(void *given_module) {
@@ -144,6 +146,9 @@ int cuModuleUnload(void *given_module) {
         free(f), f = next;
     }
     if (m->opencl) fake_opencl_unload(m->opencl);
+    module **at = &modules;
+    while (*at != m) at = &(*at)->next;
+    *at = m->next;
     return --state.modules, free(m), 0;
 }
 int cuModuleGetFunction(void **to, void *given_module, const char *name) {
