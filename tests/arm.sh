@@ -2,12 +2,13 @@
 # ARM kernels on emulated processors: conformance, then golden cases through the public API. SPDX-License-Identifier: MIT
 # tests/arm.sh: what make test runs, the list arm.txt and a case of each kind on a Cortex-A53, which has the least; arm-32-linux
 # where its kernels differ: sizes that are divided, exp, three of four lanes.
-# tests/arm.sh --all: the smoke lists and all golden cases on every processor, the full lists on one; the smoke lists of arm-32-linux.
-# HCONV: the command (default: build/$PRESET/hconv). Exit status 77: what this needs is not here.
+# tests/arm.sh --all [smoke|arm32|goldens|full...]: the smoke lists and all golden cases on every processor, the smoke lists of
+# arm-32-linux, the full lists on one; or only the parts that are named. Kernels are compiled once for all processors.
+# HCONV: the command (default: build/$PRESET/hconv); MODELS: the processors. Exit status 77: what this needs is not here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hconv=$(realpath "${HCONV:-build/${PRESET:-release}/hconv}")
-models=(cortex-a53 cortex-a72 cortex-a76 neoverse-n1 max)
+read -ra models <<<"${MODELS:-cortex-a53 cortex-a72 cortex-a76 neoverse-n1 max}"
 cases=(condconv_K4 conv1d_d4_g2_s2 conv1d_transposed_k4_s2 conv2d_k3_s2_p1 conv2d_same_k4 depthwise_k5_mult2 dilated_d3_s2
     dsep_timm_bn_relu dynconv_K4_T34 grouped_g4_k3 linear_32_10 octave_fb_mid octave_mid_a05 octave_seed_mid_a05_s2 odconv_K4_k3
     pointwise_64_32 rowcol_random_3x7 spd_layer spdconv_k3_silu transposed_k4_s2_p1 transposed_k5_s3_p1_op2 wtconv1d_db1_L2
@@ -18,7 +19,14 @@ command -v qemu-aarch64 >/dev/null || skip "no qemu-aarch64: install qemu-user"
 command -v aarch64-linux-gnu-gcc >/dev/null || skip "no aarch64-linux-gnu-gcc: install gcc-aarch64-linux-gnu"
 [ -x "$hconv" ] || { echo "arm: $hconv is not built; run 'make build'" >&2; exit 2; }
 all=0
-[ "${1:-}" != --all ] || all=1
+if [ "${1:-}" = --all ]; then
+    all=1
+    shift
+fi
+for part in "$@"; do
+    [[ " smoke arm32 goldens full " == *" $part "* ]] || { echo "arm: '$part' is none of smoke, arm32, goldens, full" >&2; exit 2; }
+done
+wanted=" ${*:-smoke arm32 goldens full} "
 result=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -49,27 +57,37 @@ goldens() { # goldens LAYOUT MODEL...
     done
 }
 
+wants() { [[ $wanted == *" $1 "* ]]; }
+
 mkdir "$work/goldens" "$work/include"
 ln -s /usr/include/nlohmann "$work/include/nlohmann"
+smoke=(@tests/arm.txt)
+layouts=(nhwc)
 if [ $all = 1 ]; then
-    lists=()
-    for list in tests/problems/*.txt; do [[ $list == *_full.txt ]] || lists+=("@$list"); done
-    for model in "${models[@]}"; do check arm-64-linux "qemu-aarch64 -cpu $model" "${lists[@]}"; done
-    for list in tests/problems/*_full.txt; do check arm-64-linux "qemu-aarch64 -cpu ${models[0]}" "@$list"; done
-    arm32=("${lists[@]}")
+    smoke=()
+    for list in tests/problems/*.txt; do [[ $list == *_full.txt ]] || smoke+=("@$list"); done
+    arm32=("${smoke[@]}")
+    layouts=(nhwc nchw)
     cp -r tests/goldens/*/ "$work/goldens"
 else
-    check arm-64-linux "qemu-aarch64 -cpu ${models[0]}" @tests/arm.txt
+    wanted=${wanted/ full / }
     models=("${models[0]}")
     for name in "${cases[@]}"; do cp -r "tests/goldens/$name" "$work/goldens"; done
 fi
-if command -v qemu-arm >/dev/null && command -v arm-linux-gnueabihf-gcc >/dev/null; then
-    check arm-32-linux "qemu-arm -cpu cortex-a9" "${arm32[@]}"
-else echo "arm: arm-32-linux is not run: it takes gcc-arm-linux-gnueabihf and qemu-arm"; fi
-if ! command -v aarch64-linux-gnu-g++ >/dev/null; then
-    echo "arm: golden cases are not run: no aarch64-linux-gnu-g++; install g++-aarch64-linux-gnu"
-else
-    goldens nhwc "${models[@]}"
-    [ $all = 0 ] || goldens nchw "${models[@]}"
+if wants smoke; then
+    for model in "${models[@]}"; do check arm-64-linux "qemu-aarch64 -cpu $model" "${smoke[@]}"; done
+fi
+if wants arm32; then
+    if command -v qemu-arm >/dev/null && command -v arm-linux-gnueabihf-gcc >/dev/null; then
+        check arm-32-linux "qemu-arm -cpu cortex-a9" "${arm32[@]}"
+    else echo "arm: arm-32-linux is not run: it takes gcc-arm-linux-gnueabihf and qemu-arm"; fi
+fi
+if wants goldens; then
+    if command -v aarch64-linux-gnu-g++ >/dev/null; then
+        for layout in "${layouts[@]}"; do goldens "$layout" "${models[@]}"; done
+    else echo "arm: golden cases are not run: no aarch64-linux-gnu-g++; install g++-aarch64-linux-gnu"; fi
+fi
+if wants full; then
+    for list in tests/problems/*_full.txt; do check arm-64-linux "qemu-aarch64 -cpu ${models[0]}" "@$list"; done
 fi
 exit $result
