@@ -24,7 +24,7 @@ fi
 
 # Long enough for what is there to be reached, short enough to be fast.
 longest() {
-    case $1 in npz) echo 400 ;; results) echo 800 ;; npy | safetensors | record) echo 200 ;; problem_list) echo 96 ;; *) echo 64 ;; esac
+    case $1 in npz) echo 400 ;; results) echo 400 ;; npy | safetensors | record) echo 200 ;; problem_list) echo 96 ;; *) echo 64 ;; esac
 }
 
 failed=0
