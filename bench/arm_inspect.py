@@ -95,7 +95,10 @@ def bottleneck(body, cycles, busy, share):
     if kind == "vector pipes":
         other = [line.split()[0] for line in body if not FMA.match(line) and re.search(r"\bv\d+\.", line) and not line.startswith(("ld", "st"))]
         counts = sorted(((other.count(op), op) for op in set(other)), reverse=True)[:3]
-        return "vector pipes: also " + ", ".join(f"{count} {op}" for count, op in counts)
+        stores = sum(bool(re.match(r"st\w+\s+[qvds]\d", line)) for line in body)
+        slots = round(2 * busy[kind]) - multiplies(body) - len(other)  # what is left of both pipes
+        words = [f"{count} {op}" for count, op in counts] + ([f"{stores} stores in {slots} slots"] if stores and slots > 0 else [])
+        return "vector pipes: also " + ", ".join(words)
     return kind
 
 
