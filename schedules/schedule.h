@@ -57,6 +57,8 @@ public:
     virtual void defaults(const Problem &, const Machine &) {}
     // May this schedule, with these knobs, compile this problem?
     virtual bool feasible(const Problem &, const Machine &) const { return true; }
+    // Of feasible knobs: may they be the best ones? The tuner tries no others.
+    virtual bool promising(const Problem &, const Machine &) const { return true; }
     // Among feasible schedules of all formulations the highest wins; asked after defaults().
     virtual int preference(const Problem &) const { return 1; }
     // Layout of a kernel parameter in the blob; empty = the default (first letter innermost: "hwio" for "oihw").

@@ -22,7 +22,7 @@ void fill_points(KnobSpace &space, ScheduleBase &schedule, const Problem &p, con
         std::vector<int> point;
         for (size_t k = 0; k < digit.size(); ++k) point.push_back(space.values[k][digit[k]]);
         for (size_t k = 0; k < digit.size(); ++k) *schedule.knobs[k] = point[k];
-        if (schedule.feasible(p, machine)) space.points.insert(point);
+        if (schedule.feasible(p, machine) && schedule.promising(p, machine)) space.points.insert(point);
         size_t k = digit.size();
         while (k > 0 && ++digit[k - 1] == space.values[k - 1].size()) digit[--k] = 0;
         if (k == 0) return;

@@ -19,6 +19,7 @@ struct Direct : Schedule<Conv2dStages> {
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
+    bool promising(const Problem &, const Machine &) const override;
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
     void apply(Conv2dStages &, const Problem &, const Target &) const override;
 };
@@ -59,6 +60,12 @@ bool Direct::feasible(const Problem &given, const Machine &m) const {
     bool whole_vectors = p.groups == 1 || (lanes >= std::min(3, per_group) && per_group % (lanes * co_vecs) == 0);
     return !many_small_groups(p) && whole_vectors && rows >= 1 && ci_u >= 1 && (p.ci / p.groups) % ci_u == 0 && co_vecs >= 1 && xs >= 1 &&
            xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({co_vecs, xs}, in_vectors(m, lanes));
+}
+
+bool Direct::promising(const Problem &given, const Machine &m) const {
+    const Problem p = given.as_map();
+    return x86::is_busy({co_vecs, xs}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), x86::size_or(p.ow(), x86::open_width)) &&
+           x86::is_other_task(rows, p.oh() == 1 ? x86::ceil_div(x86::size_or(p.ow(), x86::open_width), xs) : x86::size_or(p.oh(), 64));
 }
 
 std::string Direct::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {

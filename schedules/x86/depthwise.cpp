@@ -21,6 +21,7 @@ struct Depthwise : Schedule<Conv2dStages> {
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
+    bool promising(const Problem &, const Machine &) const override;
     int preference(const Problem &) const override { return 2; }
     void apply(Conv2dStages &, const Problem &, const Target &) const override;
 
@@ -52,6 +53,11 @@ bool Depthwise::feasible(const Problem &p, const Machine &m) const {
            ys >= 1 && rows % ys == 0 && (ys == 1 || (p.oh() != HCONV_OPEN && p.oh() % ys == 0)) && vecs >= 0 &&
            (vecs == 0 || p.co % (x86::whole_lanes(p.co, m) * vecs) == 0) &&
            xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({1, xs * ys}, m);
+}
+
+bool Depthwise::promising(const Problem &p, const Machine &) const {
+    const int width = x86::size_or(p.ow(), x86::open_width), height = x86::size_or(p.oh(), 64);
+    return xs * ys >= std::min(4, width * height) && x86::is_other_task(rows, height);
 }
 
 // The taps of a row share loads. A whole window is unrolled while its code stays small, and, where operands of a multiply-add

@@ -7,7 +7,6 @@
 #include "schedules/machine.h"
 
 #include <Halide.h>
-
 #include <algorithm>
 #include <functional>
 #include <string>
@@ -15,11 +14,7 @@
 
 namespace hconv::x86 {
 
-using Halide::Expr;
-using Halide::Func;
-using Halide::Stage;
-using Halide::TailStrategy;
-using Halide::Var;
+using Halide::Expr, Halide::Func, Halide::Stage, Halide::TailStrategy, Halide::Var;
 
 inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
@@ -57,6 +52,11 @@ inline bool fits_registers(const RegisterTile &t, const Machine &m) {
     return t.vectors * t.scalars + t.vectors + extra <= m.vector_registers;
 }
 
+// May the tile be the best one? Two multiply-adds start a cycle and take four: fewer sums than eight wait for each other.
+inline bool is_busy(const RegisterTile &t, int most_vectors, int most_scalars) {
+    return t.vectors <= most_vectors && t.vectors * t.scalars >= std::min(8, most_vectors * most_scalars);
+}
+
 // The tile, of `most_vectors` at most, that covers vectors x scalars in the least time. Per step of the sum two
 // multiply-adds or two loads start a cycle, and ten accumulators hide the latency; what hangs over the edge is computed
 // in vain. Ties go to fewer vectors: they come from farther away than the broadcasts.
@@ -74,6 +74,8 @@ inline RegisterTile best_tile(int vectors, int scalars, const Machine &m, int mo
 
 // `extent` in equal parts of at most `most`: the size of a part.
 inline int even_parts(int extent, int most) { return ceil_div(extent, ceil_div(extent, std::max(1, most))); }
+// Are so many rows a task another schedule than half as many?
+inline bool is_other_task(int rows, int height) { return rows == 1 || rows < 2 * height; }
 
 // Output rows a task: their input, of that many channels, stays in half the second cache; at least four, or every task
 // stages the window's reach again. A few tasks are an even number of them, for two workers.

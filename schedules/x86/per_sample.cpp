@@ -35,6 +35,11 @@ struct Mixed : Schedule<Stages> {
                x86::fits_registers({co_vecs, xs}, m);
     }
 
+    bool promising(const Problem &p, const Machine &m) const override {
+        const int width = x86::size_or(p.ow(), 1000);
+        return x86::is_busy({co_vecs, xs}, x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), width) && x86::is_other_task(rows, x86::size_or(p.oh(), 64));
+    }
+
     std::string layout(const hconv_tensor &t, const Problem &p, const Machine &m) const override {
         const std::string name = t.name, letters = t.letters, o = std::to_string(channels(p, m).size()) + "o";
         const bool of_outputs = name.rfind("filter_fc.", 0) == 0 || name.find('.') == std::string::npos;

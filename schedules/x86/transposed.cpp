@@ -21,6 +21,7 @@ struct Phases : Schedule<TransposedStages> {
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
+    bool promising(const Problem &, const Machine &) const override;
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
     void apply(TransposedStages &, const Problem &, const Target &) const override;
 };
@@ -50,6 +51,12 @@ bool Phases::feasible(const Problem &p, const Machine &m) const {
     bool whole = p.groups == 1 || per_group % size == 0 || (depthwise(p) && p.co % size == 0);
     return whole && rows >= 1 && co_vecs >= 1 && xs >= 1 && ys >= 1 &&
            x86::fits_registers({co_vecs, xs * ys}, m);
+}
+
+bool Phases::promising(const Problem &p, const Machine &m) const {
+    const int width = x86::size_or(p.w, 64), height = x86::size_or(p.h, 64);
+    return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, x86::vector_lanes(p.co, m)), width * height) &&
+           xs < 2 * width && ys < 2 * height && x86::is_other_task(rows, height);
 }
 
 std::string Phases::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {

@@ -22,6 +22,7 @@ struct Unstaged : Schedule<Conv2dStages> {
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
+    bool promising(const Problem &, const Machine &) const override;
     // Few input channels: a tap's loop is short, and one over all taps of a staged input is better.
     int preference(const Problem &p) const override { return p.ci >= 8 ? 3 : 0; }
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
@@ -73,6 +74,11 @@ bool Unstaged::feasible(const Problem &p, const Machine &m) const {
     return p.groups == 1 && !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci % ci_u == 0 && !(spread && p.nchw()) &&
            x86::ceil_div(p.ow(), std::max<int>(xs, 1)) * p.kw * co_vecs * xs <= 2000 && co_vecs >= 1 && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
            (ys == 1 || x86::ceil_div(p.oh(), ys) <= 8) && x86::fits_registers({co_vecs, xs * ys}, m);
+}
+
+bool Unstaged::promising(const Problem &p, const Machine &m) const {
+    return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), p.ow() * most_rows(p)) &&
+           ys <= most_rows(p) && x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)) && (!spread || p.stride_w > 1);
 }
 
 std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {

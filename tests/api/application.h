@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -21,7 +22,8 @@ struct Why {
 
 // The services of an application: memory that counts and fails at its fail_at-th call (from 1), and a log.
 struct Services {
-    int calls = 0, fail_at = 0, live = 0;
+    std::atomic<int> calls{0}, live{0};  // several threads may run a plan
+    int fail_at = 0;
     std::vector<std::string> log;
 
     static void *alloc(void *user, size_t align, size_t bytes) {

@@ -69,7 +69,8 @@ void multiply(void **arguments, const unsigned *, const unsigned *, unsigned) {
 int two_launches(void **args) {
     void *user_context = *static_cast<void **>(args[0]), *state = nullptr;
     const void *interface = hconv1_cuda_device_interface();
-    Scratch row(30, 2), spare(100, 1), large(100 + 1000 * behaviour.more_in_a_run * (++behaviour.calls > 1), 1);
+    const int calls = __atomic_add_fetch(&behaviour.calls, 1, __ATOMIC_RELAXED);
+    Scratch row(30, 2), spare(100, 1), large(100 + 1000 * behaviour.more_in_a_run * (calls > 1), 1);
     int count = 60;
     size_t gather_sizes[] = {8, 8, 4, 0}, multiply_sizes[] = {8, 8, 8, 8, 0};
     int8_t gather_buffers[] = {1, 1, 0, 0}, multiply_buffers[] = {1, 1, 1, 1, 0};
@@ -91,10 +92,10 @@ int two_launches(void **args) {
     for (int i = 0; i < behaviour.functions; ++i) names.push_back("gather" + std::to_string(i));
     for (const std::string &name : names)
         hconv1_cuda_run(user_context, state, name.c_str(), 1, 1, 1, 1, 1, 1, 0, gather_sizes, gather_arguments, gather_buffers);
-    hconv1_cuda_run(user_context, state, behaviour.late && behaviour.calls > 1 ? "gather0" : "multiply", 2, 2, 2, 8, 4, 1, 16, multiply_sizes,
+    hconv1_cuda_run(user_context, state, behaviour.late && calls > 1 ? "gather0" : "multiply", 2, 2, 2, 8, 4, 1, 16, multiply_sizes,
                     multiply_arguments, multiply_buffers);
     hconv1_cuda_run(user_context, state, "multiply", 0, 1, 1, 8, 4, 1, 0, multiply_sizes, multiply_arguments, multiply_buffers);
-    if (behaviour.copies_back && behaviour.calls > 1) hconv1_copy_to_host(user_context, static_cast<hconv_buffer *>(args[4]));
+    if (behaviour.copies_back && calls > 1) hconv1_copy_to_host(user_context, static_cast<hconv_buffer *>(args[4]));
     hconv1_device_free_as_destructor(user_context, &row.buffer);
     hconv1_device_free(user_context, &large.buffer);
     hconv1_cuda_finalize_kernels(user_context, state);

@@ -3,6 +3,7 @@
 #define _DEFAULT_SOURCE
 #include "fake_cuda.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ typedef struct function { module *owner; struct function *next; char name[200]; 
 typedef struct allocation { struct allocation *next; context *owner; unsigned char *map, *data; size_t map_bytes, bytes; } allocation;
 typedef struct given { struct given *next; char name[200]; fake_cuda_kernel kernel; } given;
 
+static pthread_mutex_t book = PTHREAD_MUTEX_INITIALIZER; /* what several threads may do at once is written down in turn */
 static fake_cuda state;
 static context primary = {1};
 static allocation *allocations;
@@ -175,9 +177,11 @@ int cuLaunchKernel(void *given_function, unsigned gx, unsigned gy, unsigned gz, 
     if (extra) return INVALID_VALUE;
     if (!current() || f->owner->owner != current()) return INVALID_CONTEXT;
     if (!stream_fits((stream *)s)) return INVALID_HANDLE;
+    pthread_mutex_lock(&book);
     ++state.launches;
     state.launch_stream = s, state.launch_context = current(), state.launch_shared = shared;
     memcpy(state.launch_grid, grid, sizeof grid), memcpy(state.launch_block, block, sizeof block);
+    pthread_mutex_unlock(&book);
     if (log) {
         FILE *to = fopen(log, "a");
         if (to) fprintf(to, "%s %u %u %u %u %u %u %u\n", f->name, gx, gy, gz, bx, by, bz, shared), fclose(to);
@@ -196,11 +200,13 @@ static int allocate(uint64_t *to, size_t bytes) {
     if (a->map == MAP_FAILED) return free(a), OUT_OF_MEMORY;
     mprotect(a->map + page, pages, PROT_READ | PROT_WRITE);
     a->data = a->map + page + pages - room;
+    pthread_mutex_lock(&book);
     a->next = allocations, allocations = a;
     ++state.allocations, ++state.memory_calls;
+    pthread_mutex_unlock(&book);
     return *to = (uint64_t)(uintptr_t)a->data, 0;
 }
-static int release(uint64_t pointer) {
+static int release_one(uint64_t pointer) {
     ++state.memory_calls;
     for (allocation **a = &allocations; *a; a = &(*a)->next) {
         allocation *found = *a;
@@ -211,6 +217,12 @@ static int release(uint64_t pointer) {
         return free(found), --state.allocations, 0;
     }
     return INVALID_VALUE;
+}
+static int release(uint64_t pointer) {
+    pthread_mutex_lock(&book);
+    int wrong = release_one(pointer);
+    pthread_mutex_unlock(&book);
+    return wrong;
 }
 int cuMemAlloc_v2(uint64_t *to, size_t bytes) { ENTER; return current() ? allocate(to, bytes) : INVALID_CONTEXT; }
 int cuMemFree_v2(uint64_t pointer) { ENTER; return release(pointer); }
