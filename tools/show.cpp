@@ -183,6 +183,7 @@ int doctor_command() {
     line("llvm-objcopy", find_program(objcopy), "none: install llvm", true);
     line("llvm-ar", find_program(archiver), "none: install llvm", true);
     line("ARM cross compiler", find_program({"aarch64-linux-gnu-gcc"}), "none: install gcc-aarch64-linux-gnu (for arm-64-linux)", false);
+    line("32-bit ARM compiler", find_program({"arm-linux-gnueabihf-gcc"}), "none: install gcc-arm-linux-gnueabihf (for arm-32-linux)", false);
     line("ARM emulator", find_program({"qemu-aarch64", "qemu-aarch64-static"}), "none: install qemu-user (to run arm-64-linux here)", false);
     line("ptxas", find_program({"ptxas", "/usr/local/cuda/bin/ptxas"}), "none: install the CUDA Toolkit (to assemble PTX)", false);
     std::error_code error;
