@@ -112,7 +112,10 @@ std::string importance_table(const Tuning &t) {
 std::string roofline_picture(const Tuning &t) {
     if (t.limits.gflops <= 0 || t.bytes <= 0) return "<p>The machine's limits are not known with a runner.</p>\n";
     const double ridge = t.limits.gflops / t.limits.memory_gbytes, work = t.flops / t.bytes;
-    const Axes a{std::log2(std::min(ridge, work) / 8), std::log2(std::max(ridge, work) * 8), std::log2(t.limits.gflops / 64), std::log2(t.limits.gflops * 1.5)};
+    double top = t.limits.gflops;  // formulations with fewer multiply-adds pass it
+    for (const Paired &f : t.finals)
+        if (!f.medians.empty()) top = std::max(top, t.flops / f.medians.front());
+    const Axes a{std::log2(std::min(ridge, work) / 8), std::log2(std::max(ridge, work) * 8), std::log2(t.limits.gflops / 64), std::log2(top * 2)};
     auto roof = [&](double x) { return std::log2(std::min(t.limits.gflops, std::exp2(x) * t.limits.memory_gbytes)); };
     std::string out = svg_begin("roofline") + svg_frame("flops a byte (log scale)", "GFLOP/s, one thread (log scale)") + "<polyline points=\"" +
                       a.point(std::max(a.x0, a.y0 - std::log2(t.limits.memory_gbytes)), std::max(roof(a.x0), a.y0)) + a.point(std::log2(ridge), roof(std::log2(ridge))) + a.point(a.x1, roof(a.x1)) + "\"/>\n";
