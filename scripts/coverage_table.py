@@ -5,8 +5,8 @@ usage: coverage_table.py HCONV --measure TARGET...  check the smoke lists there 
        coverage_table.py --write                    put the table into README.md
        coverage_table.py --check                    does README.md hold the table that docs/coverage.json makes?
 A target's function says for every problem of a variant's smoke list what became of its kernel: "ran" (run and compared with the
-reference), "assembled" (compiled and assembled, not run), "refused" (with a sentence) or "failed", and by which schedule. An open
-problem counts once a size.
+reference), "ran as OpenCL" (the same, compiled for OpenCL instead), "assembled" (compiled and assembled), "refused" (with a sentence)
+or "failed", and by which schedule. An open problem counts once a size where it ran.
 """
 import json
 import os
@@ -31,11 +31,12 @@ def problems_of(variant):
     return [line.split("@")[0].split(":")[0].split("*")[0].strip() for line in lines if line.strip() and line[0] != "#"]
 
 
-def checked(hconv, target, runner):
+def checked(hconv, target, runner, libraries=""):
     """A function of a variant: its list through hconv check."""
     def of(variant):
         command = [hconv, "check", f"@tests/problems/{variant}.txt", "--target", target] + (["--runner", runner] if runner else [])
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+        environment = dict(os.environ, LD_LIBRARY_PATH=libraries) if libraries else None
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
         lines = re.findall(r"^\[\d+/\d+\] (passed|FAILED) (\S+) (\S+) (\S+?)[:,\s]", done.stdout, flags=re.M)
         if not lines:
             raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
@@ -44,13 +45,16 @@ def checked(hconv, target, runner):
 
 
 def assembled(hconv, target):
-    """A function of a variant: the PTX of every kernel of its list through ptxas. Those that also ran: see `checked`, on a GPU."""
+    """A function of a variant: the PTX of every kernel of its list through ptxas; and through OpenCL, over the tests' libcuda."""
     ptxas = shutil.which("ptxas", path=os.environ["PATH"] + ":/usr/local/cuda/bin")
     if not ptxas:
         sys.exit("coverage_table: no ptxas: install the CUDA Toolkit")
 
+    through_opencl = checked(hconv, "x86-64-linux-opencl", "", libraries=str(Path(hconv).parent / "fake_cuda"))
+
     def of(variant):
-        outcomes = []
+        ran = through_opencl(variant)
+        outcomes = [("ran as OpenCL" if outcome == "ran" else outcome, kernel, "") for outcome, kernel, _ in ran]
         for problem in problems_of(variant):
             why = subprocess.run([hconv, "show", problem, "--target", target, "--as", "schedule"], capture_output=True, text=True, check=True)
             schedule = re.search(r"^\s*schedule\s+(\w+)", why.stdout, flags=re.M).group(1)
@@ -99,7 +103,7 @@ def measure(hconv, targets):
 def cell(entry):
     if not entry:
         return "not recorded"
-    words = [f"{entry[outcome]} {outcome}" for outcome in ("ran", "assembled", "refused", "failed") if outcome in entry]
+    words = [f"{entry[outcome]} {outcome}" for outcome in ("ran", "assembled", "ran as OpenCL", "refused", "failed") if outcome in entry]
     generic = entry["schedules"].get("generic", 0)
     own = sorted(name for name in entry["schedules"] if name != "generic")
     by = ", ".join(own + ([f"generic {generic}"] if own and generic else ["generic"] if generic else []))
