@@ -33,9 +33,10 @@ struct CudaDirect : Schedule<Conv2dStages> {
             if (p.groups > 1) t.ct = cuda::even_parts(p.co / t.channels, 64);
             if (p.groups > 1) t.yt = std::clamp(128 / (t.ct * t.xt), 1, std::min(oh, 8));
         }
-        // Smaller blocks where their input does not fit.
-        while (p.has_padding() && t.yt > 1 && shared_bytes(p, t) > cuda::plain_shared) t.yt = (t.yt + 1) / 2;
+        // Smaller blocks where their input does not fit; nchw: it is that of all channels.
+        while (p.has_padding() && !p.nchw() && t.yt > 1 && shared_bytes(p, t) > cuda::plain_shared) t.yt = (t.yt + 1) / 2;
         while (p.has_padding() && t.xt > 1 && shared_bytes(p, t) > cuda::plain_shared) t.xt = (t.xt + 1) / 2;
+        if (p.nchw()) t.yt = std::clamp(128 / (t.ct * t.xt), 1, cuda::ceil_div(per_group, t.channels));
         channels = t.channels, pixels = t.pixels, ct = t.ct, xt = t.xt, yt = t.yt;
         shared = p.has_padding() && shared_bytes(p, t) <= cuda::most_shared;
     }
@@ -60,8 +61,8 @@ struct CudaDirect : Schedule<Conv2dStages> {
         cuda::start_accumulating(s.acc, s.out, l.ct, s.co, s.x, channels);
         cuda::accumulate(s.acc, 0, s.co, s.x, s.r, sum, channels);
         cuda::inputs_in_registers(s.padded, s.acc, s.ci, s.ix, sum, p.ci % 4 == 0);
-        s.padded.bound(s.ci, 0, p.ci);  // a block reads its groups: what is staged for it would begin there, and end beyond the last
-        if (shared) cuda::stage_shared(s.padded, s.out, l.cb, s.ci, s.ix, s.iy, region(p, t), t, cuda::vector_of({p.ci}));
+        cuda::all_channels(s.padded, s.ci, p.ci);
+        if (shared) cuda::stage_shared(s.padded, s.out, l.cb, s.ci, s.ix, s.iy, cuda::of_all_channels(region(p, t)), t, cuda::vector_of({p.ci}));
         else if (p.has_padding()) cuda::stage_global(s.padded, {s.ci, s.ix, s.iy, s.n}, cuda::vector_of({p.ci}));
     }
 
@@ -91,12 +92,12 @@ private:
         cuda::start_accumulating(s.acc, s.out, l.ct, s.co, s.y, channels);
         cuda::accumulate(s.acc, 0, s.co, s.y, s.r, sum, channels);
         Func regs = s.padded.in(s.acc);
-        s.padded.bound(s.ci, 0, p.ci);
+        cuda::all_channels(s.padded, s.ci, p.ci);
         regs.compute_at(s.acc, sum.part).bound_extent(s.ci, sum.channels).unroll(s.ci).unroll(s.ix).unroll(s.iy);
         if (shared) {
             s.padded.reorder_storage(s.ix, s.iy, s.ci, s.n);
             const cuda::Region r = region(p, t);
-            cuda::stage_shared(s.padded, s.out, l.xb, s.ix, s.iy, s.ci, {r.columns, r.rows, r.channels}, t, 1);
+            cuda::stage_shared(s.padded, s.out, l.xb, s.ix, s.iy, s.ci, {r.columns, r.rows, 0}, t, 1);
         } else if (p.has_padding()) {
             s.padded.reorder_storage(s.ix, s.iy, s.ci, s.n);
             cuda::stage_global(s.padded, {s.ix, s.iy, s.ci, s.n}, 1);

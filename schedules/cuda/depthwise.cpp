@@ -76,7 +76,7 @@ struct CudaDepthwise : Schedule<Conv2dStages> {
         const cuda::Tile threads{channels, pixels, ct, xt, yt};
         if (!p.nchw()) return cuda::stage_shared(s.padded, s.out, cb, s.ci, s.ix, s.iy, r, threads, channels);
         s.padded.reorder_storage(s.ix, s.iy, s.ci, s.n);
-        cuda::stage_shared(s.padded, s.out, xb, s.ix, s.iy, s.ci, {r.columns, r.rows, std::max(r.channels, 1)}, threads, 1);
+        cuda::stage_shared(s.padded, s.out, xb, s.ix, s.iy, s.ci, {r.columns, r.rows, r.channels}, threads, 1);
     }
 
 private:

@@ -156,7 +156,7 @@ inline void inputs_in_registers(Func input, Func acc, const Var &ci, const Var &
     else regs.unroll(ci);
 }
 
-// What a block of threads reads of the input: channels (0: fewer in the last block) x columns x rows.
+// What a block of threads reads of the input: channels x columns x rows; 0: as many as are needed.
 struct Region {
     int channels, columns, rows;
     int bytes() const { return 4 * channels * columns * rows; }
@@ -173,13 +173,22 @@ inline const Var &staging_thread() {
     return innermost;
 }
 
+// All channels, also for a block that begins with a later group: what it reads must not end beyond the last. To be staged with 0
+// for the channels: with an extent as well, Halide would take it that every block begins with the first.
+inline void all_channels(Func padded, const Var &ci, int channels) { padded.bound(ci, 0, channels); }
+inline Region of_all_channels(Region r) {
+    r.channels = 0;
+    return r;
+}
+
 // That region, with its zeros, in shared memory: the threads fill it together.
 inline void stage_shared(Func padded, Func out, const Var &block, const Var &ci, const Var &ix, const Var &iy, const Region &region,
                          const Tile &t, int vector) {
     Var f("f"), fo("fo"), f0 = staging_thread(), f1("f1"), f2("f2"), v("v");
     padded.compute_at(out, block).store_in(Halide::MemoryType::GPUShared);
     if (region.channels) padded.bound_extent(ci, region.channels);
-    padded.bound_extent(ix, region.columns).bound_extent(iy, region.rows);
+    padded.bound_extent(ix, region.columns);
+    if (region.rows) padded.bound_extent(iy, region.rows);
     if (vector > 1) padded.split(ci, ci, v, vector, TailStrategy::RoundUp).vectorize(v);
     padded.fuse(ci, ix, f).fuse(f, iy, f);
     padded.split(f, fo, f0, t.ct, TailStrategy::GuardWithIf).split(fo, fo, f1, t.xt, TailStrategy::GuardWithIf);

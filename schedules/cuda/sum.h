@@ -53,8 +53,8 @@ inline void sum_at(const Sum &s, const Loops &l, const Tile &t) {
         const int vector = vector_of({term.all_channels});
         inputs_in_registers(term.input, s.acc, term.ci, term.ix, loops, term.all_channels % 4 == 0 && term.channels % 4 == 0);
         if (!term.padding || s.where == Where::inlined) continue;
-        Func(term.input).bound(term.ci, 0, term.all_channels);
-        if (s.where == Where::shared) stage_shared(term.input, s.out, l.cb, term.ci, term.ix, term.iy, term.region(t), t, vector);
+        all_channels(term.input, term.ci, term.all_channels);
+        if (s.where == Where::shared) stage_shared(term.input, s.out, l.cb, term.ci, term.ix, term.iy, of_all_channels(term.region(t)), t, vector);
         else stage_global(term.input, {term.ci, term.ix, term.iy, term.n}, vector);
     }
 }

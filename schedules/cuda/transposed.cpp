@@ -62,7 +62,8 @@ struct CudaPhases : Schedule<TransposedStages> {
         cuda::along_channels(st, s.co, channels);
         cuda::inputs_in_registers(s.padded, s.acc, s.ci, s.ix, loops, p.ci % 4 == 0 && p.ci / p.groups % 4 == 0);
         s.padded.in(s.acc).bound_extent(s.ix, t.pixels + slack(ax) + (loops.taps > 1 ? (ax.taps - 1) * ax.step : 0));
-        if (shared) cuda::stage_shared(s.padded, s.out, l.cb, s.ci, s.ix, s.iy, region(p, t), t, cuda::vector_of({p.ci}));
+        cuda::all_channels(s.padded, s.ci, p.ci);
+        if (shared) cuda::stage_shared(s.padded, s.out, l.cb, s.ci, s.ix, s.iy, cuda::of_all_channels(region(p, t)), t, cuda::vector_of({p.ci}));
         else cuda::stage_global(s.padded, {s.ci, s.ix, s.iy, s.n}, cuda::vector_of({p.ci}));
     }
 
