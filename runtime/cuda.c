@@ -318,7 +318,7 @@ int hconv1_cuda_run(void *user_context, void *state, const char *entry, int bx, 
     if (bx < 1 || by < 1 || bz < 1) return 0;
     if (r->loading) return first_sight(user_context, entry, grid, block, shared);
     f = find(r->kernel, entry);
-    for (; sizes[count] && count < MOST_ARGUMENTS; ++count)
+    for (; count < MOST_ARGUMENTS && sizes[count]; ++count)
         arguments[count] = is_buffer[count] ? (void *)&((hconv_buffer *)args[count])->device : args[count];
     if (!f || sizes[count]) {
         hconv_sentence(r->why, HCONV_WHY_BYTES, "%s was not among the functions found at plan creation", entry);
