@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <stdexcept>
 
@@ -85,7 +86,7 @@ void print_row(const Entry &e, const ProgramRow &row, const JobResult &r, const 
                 row.isa.c_str(), row.schedule.c_str());
     if (r.outcome == "passed")
         std::printf("%12.2f %12.2f %9.2f %6s\n", r.median_ns / 1e3, r.min_ns / 1e3, r.flops / r.median_ns,
-                    part > 0 ? (std::to_string(int(part * 100 + 0.5)) + " %").c_str() : "-");
+                    part > 0 ? (std::to_string(std::lround(part * 100)) + " %").c_str() : "-");
     else std::printf("%s: %s\n", r.outcome.c_str(), r.why.c_str());
     std::fflush(stdout);
 }

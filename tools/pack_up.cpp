@@ -84,7 +84,7 @@ public:
 
 private:
     static fs::path parent_of(const fs::path &path) {
-        const fs::path parent = (path.has_filename() ? path : path.parent_path()).parent_path();
+        fs::path parent = (path.has_filename() ? path : path.parent_path()).parent_path();
         fs::create_directories(parent);
         return parent;
     }

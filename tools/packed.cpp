@@ -49,7 +49,7 @@ static bool complete(const json &pack) {
 }
 
 json parse_pack(const std::string &text, const std::string &file, const std::string &verb) {
-    const json pack = json::parse(text, nullptr, false);
+    json pack = json::parse(text, nullptr, false);
     if (!pack.is_object() || pack.value("format", json()) != kPackFormat || !complete(pack) || pack["name"] != pack_name(pack))
         throw std::invalid_argument(file + " is damaged, or of another version of hconv: pack up again");
     if (pack["verb"] != verb)
@@ -59,7 +59,7 @@ json parse_pack(const std::string &text, const std::string &file, const std::str
 
 json parse_results(const std::string &text, const std::string &file, const json &pack) {
     auto refuse = [&](const std::string &why) { throw std::invalid_argument(file + " " + why + "; start run again"); };
-    const json results = json::parse(text, nullptr, false);
+    json results = json::parse(text, nullptr, false);
     if (!results.is_array()) refuse("is not a whole list of results: was the run interrupted?");
     const size_t jobs = pack["jobs"].size();
     if (results.size() != jobs) refuse("has " + std::to_string(results.size()) + " results of " + std::to_string(jobs) + " jobs");

@@ -85,7 +85,7 @@ std::vector<Importance> importances(const Tuning &t) {
                 const auto [name, list] = split_schedule(c.schedule);
                 const size_t at = ("," + list).find("," + knob + "=");
                 if (name != s.name || at == std::string::npos || !c.record.good()) continue;
-                double &gain = best[std::atoi(list.c_str() + at + knob.size() + 1)];
+                double &gain = best[std::stoi(list.substr(at + knob.size() + 1))];
                 gain = std::max(gain, c.record.gain);
             }
             if (best.size() < 2) continue;
