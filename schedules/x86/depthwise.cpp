@@ -29,6 +29,9 @@ private:
     void unroll_window(Conv2dStages &, const Problem &, const Machine &) const;
 };
 
+// Outputs a channel.
+static int copies_of(const Problem &p) { return p.groups == p.ci ? p.co / p.ci : 1; }
+
 // Blocks of one row, or of two rows half as wide, which share what they load. A small map's tasks are vectors of channels, of all
 // rows or of half of them: work of even halves, each of which stays in the cache of its core.
 void Depthwise::defaults(const Problem &p, const Machine &m) {
@@ -45,13 +48,13 @@ void Depthwise::defaults(const Problem &p, const Machine &m) {
     if (staged || p.open() || height > 14 || p.co % lanes) return;
     const bool small = p.kh * p.kw <= 9;
     if (small) rows = ys * x86::even_parts(height / ys, 7);
-    for (vecs = std::max(1, small ? std::min(10, all / 2) : all / 2); all % vecs;) vecs = vecs - 1;
+    for (vecs = std::max(1, small ? std::min(10, all / 2) : all / 2); vecs && (all % vecs || lanes * vecs % copies_of(p));) vecs = vecs - 1;
 }
 
 bool Depthwise::feasible(const Problem &p, const Machine &m) const {
     return p.groups > 1 && (p.groups == p.ci || p.groups == p.co) && !p.nchw() && rows >= 1 && xs >= 1 &&
            ys >= 1 && rows % ys == 0 && (ys == 1 || (p.oh() != HCONV_OPEN && p.oh() % ys == 0)) && vecs >= 0 &&
-           (vecs == 0 || p.co % (x86::whole_lanes(p.co, m) * vecs) == 0) &&
+           (vecs == 0 || (p.co % (x86::whole_lanes(p.co, m) * vecs) == 0 && x86::whole_lanes(p.co, m) * vecs % copies_of(p) == 0)) &&
            xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({1, xs * ys}, m);
 }
 
@@ -94,8 +97,8 @@ void Depthwise::apply(Conv2dStages &s, const Problem &p, const Target &t) const 
     x86::accumulate_in_registers(s.acc, s.out, staged ? xo : cb, s.co, s.x, s.r, lanes, 1);
     s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y);
     unroll_window(s, p, m);
-    const int copies = p.groups == p.ci ? p.co / p.ci : 1;
-    if (copies > 1) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m, copies);
+    const int copies = copies_of(p), read = vecs ? lanes * vectors / copies : p.ci;  // channels that a task reads
+    if (copies > 1) x86::stage_rows(s.padded, s.out, task, s.ci, read, m, copies);
     else if (staged) x86::stage_rows(s.padded, s.out, cb, s.ci, lanes * (p.ci / p.groups), m);
 }
 

@@ -100,7 +100,8 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
         s.padded.compute_at(s.out, task).reorder(s.ix, s.ci, s.iy, s.n).reorder_storage(s.ix, s.ci, s.iy, s.n);
         s.padded.vectorize(s.ix, m.lanes, TailStrategy::RoundUp);
     } else {
-        x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
+        const int read = !small ? p.ci : depthwise(p) ? std::min(p.ci, co.size()) : p.ci / p.groups;  // channels, by a task
+        x86::stage_rows(s.padded, s.out, task, s.ci, read, m);
     }
 }
 
