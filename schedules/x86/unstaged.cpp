@@ -51,6 +51,11 @@ static bool holds(const x86::RegisterTile &t, const Machine &m) {
 // The rows of a small map are unrolled, which lets blocks have several.
 static int most_rows(const Problem &p) { return p.oh() <= 16 && p.ow() < 14 ? std::min(4, p.oh()) : 1; }
 
+// Where the window is one pixel, rows share no input, and a task of one leaves its output whole.
+static int usual_rows(const Problem &p, const Machine &m) {
+    return p.kh * p.kw == 1 && int64_t(4) * p.ci * p.co <= m.l2_bytes ? 1 : x86::rows_of(p, m);
+}
+
 void Unstaged::defaults(const Problem &p, const Machine &m) {
     if (p.open() || p.groups > 1) return;
     const int vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, m));
@@ -63,8 +68,8 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
                 time *= x86::ceil_div(vectors, v) * x86::ceil_div(p.ow(), width);
                 if (time < least * 0.995) least = time, co_vecs = v, xs = width, ys = height;
             }
-    const bool one_pixel = p.kh * p.kw == 1;  // then rows share no input, and a task of one leaves its output whole
-    rows = one_pixel && int64_t(4) * p.ci * p.co <= m.l2_bytes ? 1 : x86::rows_of(p, m);
+    const bool one_pixel = p.kh * p.kw == 1;
+    rows = usual_rows(p, m);
     spread = !p.nchw() && p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0 ? 1 : 0;
     const bool long_code = !one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 100;
     ci_u = m.lanes == 16 && p.ci % 4 == 0 && !p.nchw() && !long_code ? 4 : 1;
@@ -78,7 +83,8 @@ bool Unstaged::feasible(const Problem &p, const Machine &m) const {
 
 bool Unstaged::promising(const Problem &p, const Machine &m) const {
     return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), p.ow() * most_rows(p)) &&
-           ys <= most_rows(p) && x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)) && (!spread || p.stride_w > 1);
+           ys <= most_rows(p) && (!spread || p.stride_w > 1) &&
+           (tasks_are_blocks(p, m) ? rows == usual_rows(p, m) : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
 }
 
 std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
