@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 extern "C" int hconv1_do_par_for(void *, int (*)(void *, int, uint8_t *), int, int, uint8_t *);
+extern "C" void hconv1_free(void *, void *);
 
 namespace {
 
@@ -66,6 +67,36 @@ TEST(Loops, AWorkerDoesItsOwnShareFirst) {
     hconv_worker_init(&worker, &run, memory, sizeof memory);
     EXPECT_EQ(hconv1_do_par_for(&worker, note_task, 10, 7, nullptr), 0);
     EXPECT_EQ(order_of_tasks, (std::vector<int>{14, 15, 16, 10, 11, 12, 13}));
+}
+
+TEST(Loops, NothingIsFreedForNothing) {
+    alignas(64) char memory[256];
+    hconv_run_record run{};
+    hconv_worker worker;
+    hconv_worker_init(&worker, &run, memory, sizeof memory);
+    hconv1_free(&worker, nullptr);
+    hconv1_free(&worker, &worker);
+    EXPECT_EQ(worker.top, 0u);
+}
+
+TEST(Loops, ABusyPoolsTasksAreTheCallersAndTheirFirstErrorCounts) {
+    struct Nested {
+        hconv_pool *pool;
+        int inner;
+    } nested{hconv_pool_create(2), 0};
+    const auto fails = [](void *, int i) { return i + 5; };
+    const auto outer = [](void *arg, int i) {
+        auto *n = static_cast<Nested *>(arg);
+        if (i == 0) n->inner = hconv_pool_parallel_for(n->pool, 3, [](void *, int j) { return j + 5; }, nullptr);
+        return 0;
+    };
+    ASSERT_NE(nested.pool, nullptr);
+    EXPECT_EQ(hconv_pool_parallel_for(nested.pool, 0, fails, nullptr), 0);
+    EXPECT_EQ(hconv_pool_parallel_for(nested.pool, 1, fails, nullptr), 5);
+    EXPECT_EQ(hconv_pool_parallel_for(nested.pool, 2, outer, &nested), 0);
+    EXPECT_EQ(nested.inner, 5);
+    hconv_pool_destroy(nested.pool);
+    hconv_pool_destroy(nullptr);
 }
 
 int nothing(void **) { return 0; }

@@ -37,7 +37,8 @@ namespace {
 // What the kernel under test does besides its work.
 struct Behaviour {
     int grid_y = 4, threads = 32, shared = 0, functions = 0, more_in_a_run = 0, host_bytes = 0, copies_back = 0, fails = 0, late = 0;
-    int calls = 0;
+    int blocks = 0, many_arguments = 0, not_on_the_device = 0, calls = 0;
+    std::string image = "FAKE image";
 } behaviour;
 
 struct Scratch {
@@ -78,7 +79,11 @@ int two_launches(void **args) {
     void *multiply_arguments[] = {&row.buffer, args[2], args[3], args[4], nullptr};
     if (behaviour.fails) return -1;
     void *host = hconv1_malloc(user_context, static_cast<size_t>(behaviour.host_bytes));
-    hconv1_cuda_initialize_kernels(user_context, &state, "FAKE image", 11);
+    hconv1_cuda_initialize_kernels(user_context, &state, behaviour.image.c_str(), int(behaviour.image.size() + 1));
+    if (behaviour.not_on_the_device) hconv1_copy_to_device(user_context, &row.buffer, interface);
+    Scratch empty(0, 1);
+    hconv1_device_malloc(user_context, &empty.buffer, interface);
+    hconv1_device_free(user_context, &empty.buffer);
     hconv1_copy_to_device(user_context, static_cast<hconv_buffer *>(args[1]), interface);
     hconv1_device_malloc(user_context, &row.buffer, interface);
     hconv1_device_malloc(user_context, &row.buffer, interface);  // Halide asks before every use
@@ -94,7 +99,17 @@ int two_launches(void **args) {
         hconv1_cuda_run(user_context, state, name.c_str(), 1, 1, 1, 1, 1, 1, 0, gather_sizes, gather_arguments, gather_buffers);
     hconv1_cuda_run(user_context, state, behaviour.late && calls > 1 ? "gather0" : "multiply", 2, 2, 2, 8, 4, 1, 16, multiply_sizes,
                     multiply_arguments, multiply_buffers);
-    hconv1_cuda_run(user_context, state, "multiply", 0, 1, 1, 8, 4, 1, 0, multiply_sizes, multiply_arguments, multiply_buffers);
+    for (int axis = 0; axis < 3; ++axis)
+        hconv1_cuda_run(user_context, state, "multiply", axis != 0, axis != 1, axis != 2, 8, 4, 1, 0, multiply_sizes, multiply_arguments, multiply_buffers);
+    if (behaviour.many_arguments && calls > 1) {
+        std::vector<size_t> sizes(100, 8);
+        std::vector<int8_t> buffers(100, 0);
+        std::vector<void *> values(100, &count);
+        hconv1_cuda_run(user_context, state, "multiply", 1, 1, 1, 8, 4, 1, 0, sizes.data(), values.data(), buffers.data());
+    }
+    std::vector<Scratch> more(size_t(behaviour.blocks), Scratch(1, 1));
+    for (Scratch &one : more) hconv1_device_malloc(user_context, &one.buffer, interface);
+    for (Scratch &one : more) hconv1_device_free(user_context, &one.buffer);
     if (behaviour.copies_back && calls > 1) hconv1_copy_to_host(user_context, static_cast<hconv_buffer *>(args[4]));
     hconv1_device_free_as_destructor(user_context, &row.buffer);
     hconv1_device_free(user_context, &large.buffer);
@@ -110,7 +125,7 @@ const hconv_argument arguments[] = {{"x", HCONV_INPUT, HCONV_F32, 4, "nhwc"},
                                     {"bias", HCONV_PARAMETER, HCONV_F32, 1, "o"},
                                     {"y", HCONV_OUTPUT, HCONV_F32, 4, "nhwc"}};
 const int64_t nothing[] = {HCONV_SIZE_CONST, 0, HCONV_SIZE_END};
-const hconv_image images[] = {{80, "CUBIN 80", 8}, {86, "CUBIN 86", 8}, {90, "CUBIN 90", 8}};
+const hconv_image images[] = {{86, "CUBIN 86", 8}, {80, "CUBIN 80", 8}, {90, "CUBIN 90", 8}};
 const hconv_kernel kernels[] = {
     {"fake__cuda", CUDA_PROBLEM, "x86-64-linux-cuda-cuda_capability_80", "by-hand", two_launches, arguments, 4, 4, "cuda", nothing, nothing,
      1, 1, HCONV_DEVICE_CUDA, 41, nullptr, 0},
@@ -118,9 +133,11 @@ const hconv_kernel kernels[] = {
      nothing, nothing, 1, 1, HCONV_DEVICE_CUDA, 42, images, 3},
     {"fake__both_cuda", CPU_TOO, "x86-64-linux-cuda-cuda_capability_80", "by-hand", two_launches, arguments, 4, 4, "cuda", nothing,
      nothing, 1, 1, HCONV_DEVICE_CUDA, 43, nullptr, 0},
+    {"fake__any_gpu", CUDA_PROBLEM "_relu6", "x86-64-linux-cuda", "by-hand", two_launches, arguments, 4, 4, "cuda", nothing, nothing, 1, 1,
+     HCONV_DEVICE_CUDA, 45, nullptr, 0},
     {"fake__both_cpu", CPU_TOO, "any", "by-hand", on_the_cpu, arguments, 4, 1, "low", nothing, nothing, 1, 1, 0, 44, nullptr, 0},
 };
-const hconv_library library = {HCONV_LIBRARY_ABI, 4, "fake", "by hand", kernels};
+const hconv_library library = {HCONV_LIBRARY_ABI, 5, "fake", "by hand", kernels};
 
 class Cuda : public ::testing::Test {
 protected:
@@ -331,6 +348,23 @@ TEST_F(Cuda, Refuses) {
     EXPECT_EQ(create(ctx, CUDA_PROBLEM, many), HCONV_OK);
 }
 
+TEST_F(Cuda, AKernelWithoutACapabilityRunsOnAnyGpu) {
+    driver.capability = 30;
+    Why why;
+    EXPECT_EQ(create(make_context(options, {&library}), CUDA_PROBLEM "_relu6", why), HCONV_OK) << why.text;
+}
+
+TEST_F(Cuda, WhatTheDriverSaysOfCodeIsPassedOn) {
+    Why refused, unknown;
+    behaviour.image = "CUBIN of another world", driver.modules_refused = 1;
+    EXPECT_EQ(create(make_context(options, {&library}), CUDA_PROBLEM, refused), HCONV_DEVICE_ERROR);
+    EXPECT_SAYS(refused, "cuModuleLoadDataEx");
+    EXPECT_SAYS(refused, ": no such code");
+    behaviour = Behaviour(), driver.fail_at = driver.calls + 1, driver.fail_with = 999999;
+    EXPECT_EQ(create(make_context(options, {&library}), CUDA_PROBLEM, unknown), HCONV_DEVICE_ERROR);
+    EXPECT_SAYS(unknown, "an unknown error (999999)");
+}
+
 TEST_F(Cuda, RefusesCalls) {
     Context ctx = make_context(options, {&library});
     Plan plan = make_plan(ctx, CUDA_PROBLEM);
@@ -354,7 +388,8 @@ TEST_F(Cuda, RefusesCalls) {
 TEST_F(Cuda, AKernelThatDoesWhatItDidNotShowFailsTheRun) {
     const std::function<void()> faults[] = {[] { behaviour.more_in_a_run = 1; }, [] { behaviour.copies_back = 1; },
                                             [] { behaviour.late = 1; }, [] { behaviour.host_bytes = 64; },
-                                            [] { behaviour.fails = 1; }};
+                                            [] { behaviour.fails = 1; }, [] { behaviour.many_arguments = 1; },
+                                            [] { behaviour.blocks = 100; }, [] { behaviour.not_on_the_device = 1; }};
     for (const auto &fault : faults) {
         Context ctx = make_context(options, {&library});
         behaviour = Behaviour();
