@@ -118,6 +118,18 @@ int two_launches(void **args) {
     return 0;
 }
 
+int one_launch(void **args) {  // no scratch memory
+    void *user_context = *static_cast<void **>(args[0]), *state = nullptr;
+    int count = 40;
+    size_t sizes[] = {8, 8, 4, 0};
+    int8_t buffers[] = {1, 1, 0, 0};
+    void *given[] = {args[1], args[4], &count, nullptr};
+    hconv1_cuda_initialize_kernels(user_context, &state, "FAKE image", 11);
+    hconv1_cuda_run(user_context, state, "gather", 1, 1, 1, 32, 1, 1, 0, sizes, given, buffers);
+    hconv1_cuda_finalize_kernels(user_context, state);
+    return 0;
+}
+
 int on_the_cpu(void **) { return 0; }
 
 const hconv_argument arguments[] = {{"x", HCONV_INPUT, HCONV_F32, 4, "nhwc"},
@@ -133,7 +145,7 @@ const hconv_kernel kernels[] = {
      nothing, nothing, 1, 1, HCONV_DEVICE_CUDA, 42, images, 3},
     {"fake__both_cuda", CPU_TOO, "x86-64-linux-cuda-cuda_capability_80", "by-hand", two_launches, arguments, 4, 4, "cuda", nothing,
      nothing, 1, 1, HCONV_DEVICE_CUDA, 43, nullptr, 0},
-    {"fake__any_gpu", CUDA_PROBLEM "_relu6", "x86-64-linux-cuda", "by-hand", two_launches, arguments, 4, 4, "cuda", nothing, nothing, 1, 1,
+    {"fake__any_gpu", CUDA_PROBLEM "_relu6", "x86-64-linux-cuda", "by-hand", one_launch, arguments, 4, 4, "cuda", nothing, nothing, 1, 1,
      HCONV_DEVICE_CUDA, 45, nullptr, 0},
     {"fake__both_cpu", CPU_TOO, "any", "by-hand", on_the_cpu, arguments, 4, 1, "low", nothing, nothing, 1, 1, 0, 44, nullptr, 0},
 };
@@ -348,10 +360,15 @@ TEST_F(Cuda, Refuses) {
     EXPECT_EQ(create(ctx, CUDA_PROBLEM, many), HCONV_OK);
 }
 
-TEST_F(Cuda, AKernelWithoutACapabilityRunsOnAnyGpu) {
+TEST_F(Cuda, AKernelWithoutACapabilityRunsOnAnyGpuAndOneWithoutScratchTakesNone) {
     driver.capability = 30;
-    Why why;
-    EXPECT_EQ(create(make_context(options, {&library}), CUDA_PROBLEM "_relu6", why), HCONV_OK) << why.text;
+    Context ctx = make_context(options, {&library});
+    Plan plan = make_plan(ctx, CUDA_PROBLEM "_relu6");
+    DeviceCall call(plan);
+    call.args.workspace = nullptr, call.args.workspace_bytes = 0;
+    EXPECT_EQ(hconv_run(plan.get(), &call.args), HCONV_OK);
+    EXPECT_FALSE(std::memcmp(call.x, call.y, 40 * sizeof(float)));
+    EXPECT_EQ(driver.memory_calls, 0);
 }
 
 TEST_F(Cuda, WhatTheDriverSaysOfCodeIsPassedOn) {
