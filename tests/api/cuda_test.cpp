@@ -403,6 +403,17 @@ TEST_F(Cuda, RefusesCalls) {
     EXPECT_EQ(driver.launches, 2);
 }
 
+// What was never opened or loaded is closed and unloaded like the rest.
+TEST_F(Cuda, NothingIsClosedForNothing) {
+    Context ctx = make_context(options, {&library});
+    hconv_plan bare{};
+    bare.context = ctx.get();
+    const int calls = driver.calls;
+    hconv_cuda_close(ctx.get(), nullptr);
+    hconv_cuda_unload(&bare);
+    EXPECT_EQ(driver.calls, calls);
+}
+
 // Kernels that are not as emit makes them.
 TEST_F(Cuda, AKernelThatDoesWhatItDidNotShowFailsTheRun) {
     const std::function<void()> faults[] = {[] { behaviour.more_in_a_run = 1; }, [] { behaviour.copies_back = 1; },
