@@ -72,6 +72,7 @@ Selection TunedRecords::select(const Problem &p, const Target &target, const std
             found.push_back({r.machine == machine ? 2 : 3, 0, &r});
             continue;
         }
+        if (r.gain <= 1) continue;  // its default stayed, and this problem has one of its own
         hconv_problem other;
         char why[HCONV_WHY_BYTES];
         if (hconv_problem_parse(r.problem.c_str(), &other, why, sizeof why)) continue;

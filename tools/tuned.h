@@ -2,7 +2,7 @@
 // $HCONV_RECORDS and of --records. The word "none" drops what stands before it.
 // SPDX-License-Identifier: MIT
 // The order: (1) a schedule that was given; (2) the record of this problem on this machine, for the target "host"; (3) of this
-// problem for this target; (4) of the nearest problem, if near and its schedule fits; (5) the target's default; (6) generic.
+// problem for this target; (4) of the nearest problem that beat its default, if near and it fits; (5) the target's default; (6) generic.
 // Rules 2 to 4 are here, the others in schedules/schedule.h. A record only counts where its schedule still fits, and, in (2) and
 // (3), only while its hash is that of the kernel it makes: tools/emit.cpp compares them.
 #pragma once
