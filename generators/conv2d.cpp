@@ -38,8 +38,7 @@ public:
                               : inside_or_zero(likely(s.ix), likely(s.iy), w, h, likely_in);
         Expr ix = sampled ? Expr(s.x) : s.x * p.stride_w + s.r.y * p.dilation_w - pad_left(p, w);
         Expr iy = sampled ? Expr(s.y) : s.y * p.stride_h + s.r.z * p.dilation_h - pad_top(p, h);
-        // A GPU's schedule has the whole row of a window at a time, whatever it meets.
-        if (depthwise && p.has_padding() && SkippedBlock::large(p) && !get_target().has_gpu_feature()) {
+        if (depthwise && p.has_padding() && SkippedBlock::large(p) && !s.whole_windows) {
             const SkippedBlock block(p);
             // Columns go in pairs, which share what they load.
             Expr left = s.x / block.w * block.w * p.stride_w + s.r.y / 2 * 2 * p.dilation_w - pad_left(p, w);

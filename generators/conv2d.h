@@ -35,6 +35,8 @@ struct Conv2dStages {
     Halide::Var ci{"ci"}, ix{"ix"}, iy{"iy"};
     // Asked for by a schedule: taps of rows outside the map are left out, and padded has zeros beside the rows only.
     bool rows_left_out = false;
+    // Asked for by a schedule: no tap of a large depthwise window is left out, so that a row of it is there at a time.
+    bool whole_windows = false;
     Halide::RDom r;                // r.x = input channel within the group, r.y = kx, r.z = ky
     // (ci, ix, iy, n): the input; under a window of 1 x 1 without padding, of the pixels that are read, in the output's
     // coordinates. In the input's own memory, unless a schedule gives it other.

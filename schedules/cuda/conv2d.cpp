@@ -11,13 +11,9 @@ namespace hconv {
 
 using namespace Halide;
 
-struct CudaDirect : Schedule<Conv2dStages> {
-    Knob channels{this, "channels", 1, {1, 2, 4, 8}};            // of a thread
-    Knob pixels{this, "pixels", 8, {1, 2, 3, 4, 5, 6, 7, 8}};    // of a thread
-    Knob ct{this, "ct", 32, {8, 16, 32, 64}};                    // threads along channels; nchw: along a row
-    Knob xt{this, "xt", 4, {1, 2, 4, 7, 8, 16}};                 // along tiles of pixels; nchw: of rows
-    Knob yt{this, "yt", 1, {1, 2, 4, 8}};                        // along rows; nchw: along channels
-    Knob shared{this, "shared", 1, {0, 1}};                      // the input with its zeros in shared memory
+// nchw: ct threads along a row, xt along tiles of rows, yt along channels.
+struct CudaDirect : Schedule<Conv2dStages>, cuda::TileKnobs {
+    CudaDirect() : TileKnobs(this) {}
 
     void defaults(const Problem &given, const Machine &) override {
         const Problem p = given.as_map();
@@ -37,7 +33,7 @@ struct CudaDirect : Schedule<Conv2dStages> {
         while (p.has_padding() && !p.nchw() && t.yt > 1 && shared_bytes(p, t) > cuda::plain_shared) t.yt = (t.yt + 1) / 2;
         while (p.has_padding() && t.xt > 1 && shared_bytes(p, t) > cuda::plain_shared) t.xt = (t.xt + 1) / 2;
         if (p.nchw()) t.yt = std::clamp(128 / (t.ct * t.xt), 1, cuda::ceil_div(per_group, t.channels));
-        channels = t.channels, pixels = t.pixels, ct = t.ct, xt = t.xt, yt = t.yt;
+        set(t);
         shared = p.has_padding() && shared_bytes(p, t) <= cuda::most_shared;
     }
 
@@ -67,8 +63,6 @@ struct CudaDirect : Schedule<Conv2dStages> {
     }
 
 private:
-    cuda::Tile tile() const { return {channels, pixels, ct, xt, yt}; }
-
     static cuda::Region region(const Problem &p, const cuda::Tile &t) {
         const int across = p.nchw() ? t.ct : t.xt * t.pixels, down = p.nchw() ? t.xt * t.pixels : t.yt;
         return {p.ci, cuda::reach(across, p.stride_w, p.kw, p.dilation_w), cuda::reach(down, p.stride_h, p.kh, p.dilation_h)};

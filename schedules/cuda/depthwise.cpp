@@ -42,6 +42,7 @@ struct CudaDepthwise : Schedule<Conv2dStages> {
                p.dilation_w <= 4 && p.stride_w <= 4 && ct * xt * yt <= 512 && (!p.has_padding() || region(p).bytes() <= cuda::most_shared);
     }
     int preference(const Problem &) const override { return 2; }
+    void formulate(Conv2dStages &s) const override { s.whole_windows = true; }
 
     void apply(Conv2dStages &s, const Problem &p, const Target &) const override {
         const Var cv("cv"), xi("xi"), yi("yi"), c0("c0"), x0("x0"), y0("y0"), cb("cb"), xb("xb"), yb("yb");

@@ -5,6 +5,8 @@
 
 #include "generators/problem.h"
 #include "schedules/machine.h"
+#include "schedules/schedule.h"
+#include "schedules/sizes.h"
 
 #include <Halide.h>
 
@@ -27,11 +29,7 @@ using Halide::VarOrRVar;
 
 // The GPU the defaults think of: its multiprocessors, and the shared memory that every launch may have, or ask for.
 constexpr int multiprocessors = 132, plain_shared = 48 << 10, most_shared = 96 << 10;
-constexpr int open_width = 1008;
-inline int size_or(int size, int if_open) { return size == HCONV_OPEN ? if_open : size; }
-inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
-// `extent` in equal parts of at most `most`: the size of a part.
-inline int even_parts(int extent, int most) { return ceil_div(extent, ceil_div(extent, std::max(1, most))); }
+using hconv::ceil_div, hconv::even_parts, hconv::size_or;
 
 // A size of the first output; 0 where open. The problem's own oh() and ow() are those of a plain convolution.
 inline int output_size(const Problem &p, char letter) {
@@ -54,6 +52,18 @@ inline int vector_of(std::initializer_list<int> sizes, int most = 4) {
 struct Tile {
     int channels, pixels, ct, xt, yt;
     int threads() const { return ct * xt * yt; }
+};
+
+// The tile as knobs of a schedule, and where the input with its zeros lies.
+struct TileKnobs {
+    explicit TileKnobs(ScheduleBase *of)
+        : channels{of, "channels", 1, {1, 2, 4, 8}}, pixels{of, "pixels", 8, {1, 2, 3, 4, 5, 6, 7, 8}}, ct{of, "ct", 32, {8, 16, 32, 64}},
+          xt{of, "xt", 4, {1, 2, 4, 7, 8, 16}}, yt{of, "yt", 1, {1, 2, 4, 8}}, shared{of, "shared", 1, {0, 1}} {}
+    Knob channels, pixels;  // of a thread
+    Knob ct, xt, yt;        // threads along channels, tiles of pixels, rows
+    Knob shared;            // 1: the input in shared memory
+    Tile tile() const { return {channels, pixels, ct, xt, yt}; }
+    void set(const Tile &t) { channels = t.channels, pixels = t.pixels, ct = t.ct, xt = t.xt, yt = t.yt; }
 };
 
 // What one warp's step of the sum costs: four input channels of `taps` window columns. A multiprocessor multiplies for four
@@ -125,14 +135,15 @@ inline SumLoops sum_loops(int ci, int kw, int dilation, const Tile &t) {
     return s;
 }
 
-// Accumulators in registers from the bias to the store, one thread's: every loop over them is unrolled, and the reduction runs
-// outside. `update`: of several sums into one accumulator.
 // A thread's channels, four at a time.
 inline void along_channels(Stage st, const Var &c, int channels) {
     if (channels % 4 == 0) st.vectorize(c, 4).unroll(c);
     else if (channels == 2) st.vectorize(c);
     else st.unroll(c);
 }
+
+// Accumulators in registers from the bias to the store, one thread's: every loop over them is unrolled, and the reduction runs
+// outside. `update`: of several sums into one accumulator.
 inline void accumulate(Func acc, int update, const Var &c, const Var &x, const RDom &r, const SumLoops &s, int channels) {
     std::vector<VarOrRVar> order{c, x};
     Stage st = acc.update(update);

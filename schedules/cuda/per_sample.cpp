@@ -11,20 +11,15 @@ namespace hconv {
 using namespace Halide;
 
 template<typename Stages>
-struct CudaMixed : Schedule<Stages> {
-    Knob channels{this, "channels", 1, {1, 2, 4, 8}};          // of a thread
-    Knob pixels{this, "pixels", 8, {1, 2, 3, 4, 5, 6, 7, 8}};  // of a thread
-    Knob ct{this, "ct", 32, {8, 16, 32, 64}};                  // threads along channels
-    Knob xt{this, "xt", 4, {1, 2, 4, 7, 8, 16}};               // along tiles of pixels
-    Knob yt{this, "yt", 1, {1, 2, 4, 8}};                      // along rows
-    Knob shared{this, "shared", 1, {0, 1}};                    // the input with its zeros in shared memory
+struct CudaMixed : Schedule<Stages>, cuda::TileKnobs {
+    CudaMixed() : TileKnobs(this) {}
 
     void defaults(const Problem &p, const Machine &) override {
         const int images = cuda::size_or(p.n, 1), rows = cuda::size_or(p.oh(), 56);
         cuda::Tile t = cuda::best_tile(p.co / p.groups, cuda::size_or(p.ow(), 56), rows * images * p.groups, p.stride_w, p.kw <= 7 && p.dilation_w <= 2 ? p.kw : 1);
         if (p.groups > 1) t.ct = cuda::even_parts(p.co / t.channels, 64), t.yt = std::clamp(128 / (t.ct * t.xt), 1, std::min(rows, 8));
         t = cuda::shrunk(terms(p), t);
-        channels = t.channels, pixels = t.pixels, ct = t.ct, xt = t.xt, yt = t.yt;
+        set(t);
         shared = p.has_padding() && cuda::shared_bytes(terms(p), t) <= cuda::most_shared;
     }
 
@@ -35,23 +30,13 @@ struct CudaMixed : Schedule<Stages> {
     }
 
     void apply(Stages &s, const Problem &p, const Target &) const override {
-        const cuda::Tile t = tile();
-        const cuda::Loops l;
         for (const Func &f : s.head) head(f, s);
         cuda::stage_global(s.mixed, {s.co, s.ci, s.kx, s.ky, s.n}, cuda::vector_of({p.co}));
         if (s.mixed_bias.defined()) cuda::stage_global(s.mixed_bias, {s.co, s.n}, 1);
-        cuda::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p.co, p.ow(), p.oh(), p.n);
-        cuda::specialize_width(s.out, s.out.output_buffer().dim(1).extent(), p.ow(), pixels,
-                               [&](Stage st, int width, TailStrategy tail) { cuda::tile_output(st, s.co, s.x, s.y, s.n, l, t, width, tail); });
-        cuda::Sum sum{s.out, s.acc, s.co, s.x, s.y, s.n, s.co, s.x, terms(p), shared ? cuda::Where::shared : cuda::Where::global};
-        sum.terms[0].input = s.padded, sum.terms[0].r = s.r;
-        sum.terms[0].ci = s.ci, sum.terms[0].ix = s.ix, sum.terms[0].iy = s.iy, sum.terms[0].n = s.n;
-        cuda::sum_at(sum, l, t);
+        cuda::convolve(s, *this, terms(p).front(), p.co, p.ow(), p.oh(), p.n);
     }
 
 private:
-    cuda::Tile tile() const { return {channels, pixels, ct, xt, yt}; }
-
     // What is no sum is read through. A sum over the image is one over its rows first; any other is a thread's.
     static void head(Func f, const Stages &s) {
         if (!f.has_update_definition()) return;

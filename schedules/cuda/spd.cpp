@@ -11,13 +11,8 @@ namespace hconv {
 
 using namespace Halide;
 
-struct CudaReindexed : Schedule<SpdStages> {
-    Knob channels{this, "channels", 1, {1, 2, 4, 8}};          // of a thread
-    Knob pixels{this, "pixels", 8, {1, 2, 3, 4, 5, 6, 7, 8}};  // of a thread
-    Knob ct{this, "ct", 32, {8, 16, 32, 64}};                  // threads along channels
-    Knob xt{this, "xt", 4, {1, 2, 4, 7, 8, 16}};               // along tiles of pixels
-    Knob yt{this, "yt", 1, {1, 2, 4, 8}};                      // along rows
-    Knob shared{this, "shared", 1, {0, 1}};                    // the input with its zeros in shared memory
+struct CudaReindexed : Schedule<SpdStages>, cuda::TileKnobs {
+    CudaReindexed() : TileKnobs(this) {}
 
     void defaults(const Problem &p, const Machine &) override {
         if (only(p)) return;
@@ -25,7 +20,7 @@ struct CudaReindexed : Schedule<SpdStages> {
         cuda::Tile t = cuda::best_tile(group, cuda::size_or(cuda::output_size(p, 'w'), 28), rows * images * (outputs(p) / group), p.stride_w * block(p), 1);
         t.ct = cuda::even_parts(outputs(p) / t.channels, 64), t.yt = std::clamp(128 / (t.ct * t.xt), 1, std::min(rows, 8));
         t = cuda::shrunk(terms(p), t);
-        channels = t.channels, pixels = t.pixels, ct = t.ct, xt = t.xt, yt = t.yt;
+        set(t);
         shared = p.has_padding() && !after(p) && cuda::shared_bytes(terms(p), t) <= cuda::most_shared;
     }
 
@@ -37,19 +32,10 @@ struct CudaReindexed : Schedule<SpdStages> {
     }
 
     void apply(SpdStages &s, const Problem &p, const Target &) const override {
-        const cuda::Tile t = tile();
-        const cuda::Loops l;
-        cuda::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, outputs(p), cuda::output_size(p, 'w'), cuda::output_size(p, 'h'), p.n);
-        cuda::specialize_width(s.out, s.out.output_buffer().dim(1).extent(), cuda::output_size(p, 'w'), pixels,
-                               [&](Stage st, int width, TailStrategy tail) { cuda::tile_output(st, s.co, s.x, s.y, s.n, l, t, width, tail); });
-        cuda::Sum sum{s.out, s.acc, s.co, s.x, s.y, s.n, s.co, s.x, terms(p), shared ? cuda::Where::shared : cuda::Where::global};
-        sum.terms[0].input = s.padded, sum.terms[0].r = s.r;
-        sum.terms[0].ci = s.ci, sum.terms[0].ix = s.ix, sum.terms[0].iy = s.iy, sum.terms[0].n = s.n;
-        cuda::sum_at(sum, l, t);
+        cuda::convolve(s, *this, terms(p).front(), outputs(p), cuda::output_size(p, 'w'), cuda::output_size(p, 'h'), p.n);
     }
 
 private:
-    cuda::Tile tile() const { return {channels, pixels, ct, xt, yt}; }
     static int block(const Problem &p) { return p.extra[HCONV_BLOCK]; }
     static bool only(const Problem &p) { return p.extra[HCONV_ORDER] == HCONV_SPD_ONLY; }
     static bool after(const Problem &p) { return p.extra[HCONV_ORDER] == HCONV_CONV_SPD; }

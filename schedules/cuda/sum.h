@@ -59,4 +59,16 @@ inline void sum_at(const Sum &s, const Loops &l, const Tile &t) {
     }
 }
 
+// Where nothing but one convolution is summed: stages with out(co, x, y, n), acc and padded(ci, ix, iy, n), the output so large.
+template<typename Stages>
+void convolve(Stages &s, const TileKnobs &knobs, Term term, int channels, int ow, int oh, int images) {
+    const Tile t = knobs.tile();
+    const Loops l;
+    bound_known_sizes(s.out, s.co, s.x, s.y, s.n, channels, ow, oh, images);
+    specialize_width(s.out, s.out.output_buffer().dim(1).extent(), ow, t.pixels,
+                     [&](Stage st, int width, TailStrategy tail) { tile_output(st, s.co, s.x, s.y, s.n, l, t, width, tail); });
+    term.input = s.padded, term.r = s.r, term.ci = s.ci, term.ix = s.ix, term.iy = s.iy, term.n = s.n;
+    sum_at({s.out, s.acc, s.co, s.x, s.y, s.n, s.co, s.x, {term}, knobs.shared ? Where::shared : Where::global}, l, t);
+}
+
 }  // namespace hconv::cuda

@@ -5,8 +5,10 @@
 
 #include "generators/problem.h"
 #include "schedules/machine.h"
+#include "schedules/sizes.h"
 
 #include <Halide.h>
+
 #include <algorithm>
 #include <functional>
 #include <string>
@@ -16,11 +18,7 @@ namespace hconv::x86 {
 
 using Halide::Expr, Halide::Func, Halide::Stage, Halide::TailStrategy, Halide::Var;
 
-inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
-
-// An open size stands for a big one wherever a default has to be computed; this width most tiles divide.
-constexpr int open_width = 1008;
-inline int size_or(int size, int if_open) { return size == HCONV_OPEN ? if_open : size; }
+using hconv::ceil_div, hconv::even_parts, hconv::open_width, hconv::size_or;
 
 // Lanes of a vector over `count` things: the machine's, halved while half of them would do, but four at least.
 inline int vector_lanes(int count, const Machine &m) {
@@ -72,8 +70,6 @@ inline RegisterTile best_tile(int vectors, int scalars, const Machine &m, int mo
     return best;
 }
 
-// `extent` in equal parts of at most `most`: the size of a part.
-inline int even_parts(int extent, int most) { return ceil_div(extent, ceil_div(extent, std::max(1, most))); }
 // Are so many rows a task another schedule than half as many?
 inline bool is_other_task(int rows, int height) { return rows == 1 || rows < 2 * height; }
 
