@@ -15,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pages import put_between
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/arm.md"
 BEGIN, END = "<!-- arm: begin (made by bench/arm_inspect.py) -->", "<!-- arm: end -->"
@@ -147,9 +149,7 @@ def main(arguments):
         if problem in DENSE and row["share"] < LEAST:
             bad.append(f"{problem}: {100 * row['share']:.0f} % of the multiply-add pipes; {100 * LEAST:.0f} % are asked for")
     if "--write" in flags:
-        text = PAGE.read_text()
-        head, tail = text.split(BEGIN)[0], text.split(END)[1]
-        PAGE.write_text(f"{head}{BEGIN}\n{table(rows)}\n{END}{tail}")
+        put_between(PAGE, BEGIN, END, table(rows))
     for line in bad:
         print(f"arm_inspect: {line}")
     return 1 if bad and "--check" in flags else 0

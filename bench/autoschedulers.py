@@ -1,7 +1,7 @@
 # Schedules of one problem by several hands: the default, the tuner's, the best of all, random search with the tuner's budget,
 # and Halide's own autoschedulers; timed together in paired rounds, written as a table.
 # SPDX-License-Identifier: MIT
-# bench/autoschedulers.py [--hconv COMMAND] [--prepare | --measure | --table] [--seconds 120] [--output FILE.md] [PROBLEM...]
+# bench/autoschedulers.py [--hconv COMMAND] [--prepare | --measure | --table] [--seconds 120] [--output FILE.md] [--into PAGE.md] [PROBLEM...]
 # --prepare compiles what is compiled outside of any budget (the sweep and the autoschedulers) and needs no quiet machine;
 # --measure then only measures; --table only writes the table of what was measured. Without any of them all three are done.
 # The tuner and random search always start with an empty cache.
@@ -14,6 +14,9 @@ import subprocess
 import sys
 import tempfile
 
+from pages import put_between
+
+BEGIN, END = "<!-- autoschedulers: begin (made by bench/autoschedulers.py) -->", "<!-- autoschedulers: end -->"
 PROBLEMS = ["conv2d_ci3_h56_co64_k3_p1", "pointwise_ci45_h14_co64", "depthwise_ci576_h7_k3_p1", "transposed_ci32_h14_co32_k4_s2_p1",
             "wtconv_ci96_h28_k5", "odconv_ci32_h14_co32_k3_p1"]
 AUTO = ["Adams2019", "Li2018", "Mullapudi2016"]
@@ -30,6 +33,7 @@ def arguments():
     a.add_argument("--seconds", type=float, default=120)
     a.add_argument("--work", default="build/autoschedulers", help="folder of caches, logs and results")
     a.add_argument("--output", help="the table, Markdown (default: WORK/table.md)")
+    a.add_argument("--into", help="page whose marked part the table replaces, such as docs/tuning.md")
     return a.parse_args()
 
 
@@ -141,6 +145,8 @@ def main():
     rows = [json.loads((kept / f"{problem}.json").read_text()) for problem in o.problems if (kept / f"{problem}.json").exists()]
     text = table(rows, o)
     pathlib.Path(o.output or pathlib.Path(o.work) / "table.md").write_text(text)
+    if o.into:
+        put_between(o.into, BEGIN, END, text)
     print(text)
 
 

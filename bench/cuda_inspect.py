@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pages import put_between
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/cuda.md"
 LIST = ROOT / "bench/gpu/problems.txt"
@@ -46,13 +48,18 @@ def stage(function):
     return re.sub(r"_global_wrapper|_+\d+$", "", name) + ("" if update == "0" else f".{update}")
 
 
-def inspect(hconv, problem):
-    """One row a launch, the one with the most threads first."""
+def ptx_of(hconv, problem):
+    """PTX, and behind it a comment for each launch."""
     done = subprocess.run([hconv, "show", problem, "--target", "x86-64-linux/cuda80", "--as", "ptx"], capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"cuda_inspect: {problem}: {done.stderr}")
+        sys.exit(f"{problem}: {done.stderr}")
+    return done.stdout
+
+
+def launches(ptx):
+    """One row a launch, the one with the most threads first."""
     rows = []
-    for function, grid, x, y, z, shared, rest in LAUNCH.findall(done.stdout):
+    for function, grid, x, y, z, shared, rest in LAUNCH.findall(ptx):
         threads = int(x) * int(y) * int(z)
         figures = {int(c): (int(registers), int(spilled)) for c, registers, spilled in FIGURES.findall(rest)}
         rows.append({"stage": stage(function), "blocks": blocks(grid), "threads": threads, "shared": int(shared), "figures": figures,
@@ -85,7 +92,7 @@ def main(arguments):
     listed = [line for line in LIST.read_text().splitlines() if line and not line.startswith("#")]
     found, bad = [], []
     for problem in words[1:] or listed:
-        rows = inspect(words[0], problem)
+        rows = launches(ptx_of(words[0], problem))
         found.append((problem, rows))
         print("\n".join(table([(problem, rows)]).split("\n")[2:]), flush=True)
         for row in rows:
@@ -94,8 +101,7 @@ def main(arguments):
             if not all(row["resident"].values()):
                 bad.append(f"{problem}: {row['stage']}: a block does not fit")
     if "--write" in flags:
-        text = PAGE.read_text()
-        PAGE.write_text(f"{text.split(BEGIN)[0]}{BEGIN}\n{table(found)}\n{END}{text.split(END)[1]}")
+        put_between(PAGE, BEGIN, END, table(found))
     for line in bad:
         print(f"cuda_inspect: {line}")
     return 1 if bad and "--check" in flags else 0

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import classes
 from figures import best, dense_ratio, geomean, nchw_ratio, number, ratio, right, settings
+from pages import put_between
 
 BEGIN, END = "<!-- rivals: begin (made by bench/report.py) -->", "<!-- rivals: end -->"
 
@@ -141,15 +142,10 @@ def main():
     made = (by_classes if options.classes else short if options.short else text)(result)
     if options.plot:
         Path(options.plot).write_text(classes.plot(result))
-    if not options.into:
+    if options.into:
+        put_between(options.into, BEGIN, END, made)
+    else:
         print(made)
-        return
-    with open(options.into) as f:
-        old = f.read()
-    if BEGIN not in old or END not in old:
-        parser.error(f"{options.into} has no line '{BEGIN}' followed by '{END}'")
-    with open(options.into, "w") as f:
-        f.write(old.split(BEGIN)[0] + BEGIN + "\n" + made + "\n" + END + old.split(END, 1)[1])
 
 
 if __name__ == "__main__":

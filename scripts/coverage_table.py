@@ -50,7 +50,7 @@ def assembled(hconv, target):
     if not ptxas:
         sys.exit("coverage_table: no ptxas: install the CUDA Toolkit")
 
-    through_opencl = checked(hconv, "x86-64-linux-opencl", "", libraries=str(Path(hconv).parent / "fake_cuda"))
+    through_opencl = checked(hconv, "x86-64-linux-opencl", "", libraries=str(Path(hconv).resolve().parent / "fake_cuda"))
 
     def of(variant):
         ran = through_opencl(variant)

@@ -6,16 +6,18 @@ usage: cuda_test.py HCONV FOLDER_OF_FAKE_LIBCUDA; exit 77: neither ptxas nor Ope
 """
 import ctypes
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
+import cuda_inspect  # noqa: E402
+
 HCONV, FAKE = sys.argv[1:3]
 LIST = Path(__file__).with_name("cuda_problems.txt")
 NEVER_SPILL = ("conv2d", "pointwise", "depthwise", "grouped", "transposed", "spd")
-REGISTERS, SHARED = 65536, 99 << 10  # of a multiprocessor; of a block, of the GPUs since sm_80 the least
+SHARED = 99 << 10  # of a block, of the GPUs since sm_80 the least
 
 
 def problems():
@@ -24,25 +26,23 @@ def problems():
 
 def check_ptx(problem):
     """Findings about one problem's functions; prints what ptxas says."""
-    shown = subprocess.run([HCONV, "show", problem, "--target", "x86-64-linux/cuda80", "--as", "ptx"], capture_output=True, text=True,
-                           check=True).stdout
-    found = [] if ".target sm_80" in shown else [f"{problem}: no PTX for sm_80"]
-    launches = re.findall(r"^// launch (\S+): grid .*, block (\d+) x (\d+) x (\d+), (\d+) bytes shared(.*)$", shown, re.M)
-    if not launches:
+    ptx = cuda_inspect.ptx_of(HCONV, problem)
+    found = [] if ".target sm_80" in ptx else [f"{problem}: no PTX for sm_80"]
+    rows = cuda_inspect.launches(ptx)
+    if not rows:
         found.append(f"{problem}: nothing is launched")
-    for function, x, y, z, shared, rest in launches:
-        threads = int(x) * int(y) * int(z)
-        figures = re.findall(r"sm_(\d+): (\d+) registers, (\d+) bytes spilled", rest)
-        print(f"{problem} {function}: {threads} threads, {shared} bytes shared{rest}")
-        if {capability for capability, _, _ in figures} != {"80", "90"}:
-            found.append(f"{problem}: {function} was not assembled for sm_80 and sm_90")
-        for capability, registers, spilled in figures:
-            if threads > 1024 or threads * (int(registers) + 7) // 8 * 8 > REGISTERS:
-                found.append(f"{problem}: {function} has {threads} threads of {registers} registers on sm_{capability}")
-            if int(spilled) and problem.split("_")[0] in NEVER_SPILL:
-                found.append(f"{problem}: {function} spills {spilled} bytes on sm_{capability}")
-        if int(shared) > SHARED:
-            found.append(f"{problem}: {function} needs {shared} bytes of shared memory")
+    for row in rows:
+        stage, threads, shared = row["stage"], row["threads"], row["shared"]
+        print(f"{problem} {stage}: {threads} threads, {shared} bytes shared, (registers, bytes spilled): {row['figures']}")
+        if set(row["figures"]) != {80, 90}:
+            found.append(f"{problem}: {stage} was not assembled for sm_80 and sm_90")
+        for capability, (registers, spilled) in row["figures"].items():
+            if threads > 1024 or not row["resident"][capability]:
+                found.append(f"{problem}: {stage} has {threads} threads of {registers} registers on sm_{capability}")
+            if spilled and problem.split("_")[0] in NEVER_SPILL:
+                found.append(f"{problem}: {stage} spills {spilled} bytes on sm_{capability}")
+        if shared > SHARED:
+            found.append(f"{problem}: {stage} needs {shared} bytes of shared memory")
     return found
 
 
