@@ -208,12 +208,12 @@ std::vector<bool> dependent(Problem p, const float *const *data, const std::vect
     return moves;
 }
 
-// All channels of the pixel in the middle of the last map.
 size_t extent_of(const hconv_tensor &t, char letter) {
     const char *found = std::strchr(t.letters, letter);
     return found ? size_t(t.extent[found - t.letters]) : size_t(1);
 }
 
+// All channels of the pixel in the middle of the last map.
 std::vector<float> with_pixel(const Problem &p, const float *x, float value) {
     const hconv_tensor t = p.tensors()[0];
     const size_t c = extent_of(t, 'c'), h = extent_of(t, 'h'), w = extent_of(t, 'w');
