@@ -43,11 +43,11 @@ void Rows::defaults(const Problem &p, const Machine &m) {
     dw_ys = m.lanes == 16 && p.stride_h == 1 ? 2 : 1;
     dw_xs = x86::even_parts(width, m.lanes == 4 ? 4 : 7);
     staged = p.nchw() || p.extra[HCONV_MULTIPLIER] > 1;
-    // Weights that the second cache does not hold come once.
-    const bool large = int64_t(p.co) * middle_channels(p) * 4 > m.l2_bytes;
+    // Weights that the second cache does not hold come once, and a small map has too few rows for tasks.
+    const bool large = int64_t(p.co) * middle_channels(p) * 4 > m.l2_bytes, low = p.n == 1 && p.oh() <= 16;
     const int64_t middle = 4 * int64_t(middle_channels(p)) * p.oh() * p.ow();
-    whole = large && middle > 0 && middle <= m.l2_bytes / 2 && !p.nchw() && !staged;
-    rows = std::min(x86::size_or(p.oh(), 64), !large ? 2 : whole ? p.oh() : 4);
+    whole = (large || low) && middle > 0 && middle <= (low ? 2 * m.l2_bytes : m.l2_bytes / 2) && !p.nchw() && !staged;
+    rows = std::min(x86::size_or(p.oh(), 64), whole ? p.oh() : large ? 4 : 2);
 }
 
 bool Rows::feasible(const Problem &p, const Machine &m) const {

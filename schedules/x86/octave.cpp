@@ -1,6 +1,7 @@
 // octave.cpp - octave convolution, lanes = output channels: each map is a direct convolution of its own loop, in whose
 // block of vectors x pixels all paths to that map are summed. Pooling happens as a task's rows are staged; what the low
-// map adds to the high one is computed at its own resolution, beside the block of channels that reads it.
+// map adds to the high one is computed at its own resolution, beside the block of channels that reads it. Tasks are rows,
+// or, of a small map (rows = 0), blocks of channels: then weights, which are more than the map, are read by one task each.
 // SPDX-License-Identifier: MIT
 #include "generators/octave.h"
 
@@ -42,10 +43,10 @@ int width_of(const Problem &conv) { return x86::size_or(conv.ow(), x86::open_wid
 struct Maps : Schedule<OctaveStages> {
     Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                      // vectors of high channels in the block
     Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};        // high pixels in the block
-    Knob rows{this, "rows", 4, {2, 4, 8, 16}};                           // high rows a task
+    Knob rows{this, "rows", 4, {0, 2, 4, 8, 16}};                        // high rows a task
     Knob low_co_vecs{this, "low_co_vecs", 2, {1, 2, 3, 4}};              // the same of the low map
     Knob low_xs{this, "low_xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};
-    Knob low_rows{this, "low_rows", 4, {1, 2, 4, 8, 16}};
+    Knob low_rows{this, "low_rows", 4, {0, 1, 2, 4, 8, 16}};
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
@@ -75,8 +76,13 @@ void set_tile(const Problem &p, const Problem &conv, const Machine &m, Knob &vec
     int available = x86::ceil_div(conv.co, x86::vector_lanes(conv.co, m));
     x86::RegisterTile tile = x86::best_tile(available, width_of(conv), m, p.groups > 1 ? 1 : 8);
     if (p.groups > 1) tile.scalars = std::min(tile.scalars, 8);
-    vectors = tile.vectors, pixels = x86::even_parts(width_of(conv), tile.scalars);
     lines = x86::rows_of(conv, m, conv.ci, step);
+    const int64_t image = int64_t(conv.ci) * conv.h * conv.w, weights = int64_t(conv.ci) * conv.co * conv.kh * conv.kw;
+    if (!conv.open() && conv.n == 1 && available > 1 && weights > image && image <= m.l2_bytes) {
+        const int most = std::min(tile.vectors, available / 2), blocks = x86::ceil_div(available, most);
+        if (blocks % 2 == 0 || blocks > 6) lines = 0, tile.vectors = most;  // shared evenly by two workers
+    }
+    vectors = tile.vectors, pixels = x86::even_parts(width_of(conv), tile.scalars);
 }
 
 void Maps::defaults(const Problem &p, const Machine &m) {
@@ -93,7 +99,7 @@ bool whole_groups(const hconv_octave_path &q, const x86::ChannelBlocks &co) {
 bool Maps::feasible(const Problem &p, const Machine &m) const {
     const hconv_octave o = hconv_octave_of(&p);
     auto fits = [&](const Problem &conv, int vectors, int pixels, int lines) {
-        return vectors >= 1 && pixels >= 1 && lines >= 1 && pixels <= width_of(conv) &&
+        return vectors >= 1 && pixels >= 1 && lines >= (conv.open() ? 1 : 0) && pixels <= width_of(conv) &&
                x86::fits_registers({vectors, pixels}, m);
     };
     if (o.co_h && (!fits(high_conv(p), co_vecs, xs, rows) || rows % 2)) return false;
@@ -122,12 +128,16 @@ void sum_tiles(const OctaveStages &s, const OctaveSum &sum, Func at, const Var &
     }
 }
 
-// The rows of a task of `out`, channels innermost; nchw: as they lie.
-void stage(const OctaveStages &s, const OctaveSum &sum, Func out, const Var &task, const Problem &p, const Machine &m) {
+// The rows of a task of `out`, or all before the tasks (rows = 0), channels innermost; nchw: as they lie.
+void stage(const OctaveStages &s, const OctaveSum &sum, Func out, const Var &task, int rows, const Problem &p, const Machine &m) {
     const hconv_octave o = hconv_octave_of(&p);
     for (int i : sum.paths) {
-        if (p.nchw() && o.path[i].groups == 1) x86::stage_planes(s.path[i].padded, out, task, s.c, s.x, s.y, s.n, m);
-        else x86::stage_rows(s.path[i].padded, out, task, s.c, o.path[i].ci, m);
+        Func padded = s.path[i].padded;
+        const bool planes = p.nchw() && o.path[i].groups == 1;
+        if (planes && rows) x86::stage_planes(padded, out, task, s.c, s.x, s.y, s.n, m);
+        else if (planes) x86::stage_input_planes(padded, s.c, s.x, s.y, s.n, m);
+        else if (rows) x86::stage_rows(padded, out, task, s.c, o.path[i].ci, m);
+        else x86::stage_input(padded, s.c, s.y, o.path[i].ci, m);
     }
 }
 
@@ -137,12 +147,16 @@ void schedule_map(const OctaveStages &s, Func out, const OctaveSum &sum, const P
                   const x86::ChannelBlocks &co, int xs, int rows, const Var &task) {
     Var xo("xo"), xi("xi"), yi("yi");
     x86::bound_known_sizes(out, s.c, s.x, s.y, s.n, conv);
-    x86::split_rows(out, s.y, task, yi, rows, conv.oh());
+    x86::split_rows(out, s.y, task, yi, rows ? rows : conv.oh(), conv.oh());
+    auto parallel = [&](Stage st) {
+        if (!rows) st.fuse(co.block, task, task);
+        x86::parallel_tasks(st, task, s.n, conv.n);
+    };
     if (conv.nchw()) {
         x86::PlaneLoops v;
         Func scratch = x86::rows_to_planes(out, sum.acc, s.c, s.x, yi, co, v, conv, m, xs);
         out.reorder({v.lane, v.plane, s.x, co.unrolled, yi, co.block, task, s.n});
-        x86::parallel_tasks(out, task, s.n, conv.n);
+        parallel(out);
         return sum_tiles(s, sum, scratch, v.xo, co);
     }
     x86::split_channels(out, s.c, co, conv);
@@ -151,17 +165,17 @@ void schedule_map(const OctaveStages &s, Func out, const OctaveSum &sum, const P
         st.split(s.x, xo, xi, width, tail).never_partition_all();
         st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n});
         st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
-        x86::parallel_tasks(st, task, s.n, conv.n);
+        parallel(st);
     });
     sum_tiles(s, sum, out, xo, co);
 }
 
 // up: the rows under a task's, for one block of the high map's channels.
-void schedule_up(const OctaveStages &s, const Problem &p, const x86::ChannelBlocks &co, int xs) {
+void schedule_up(const OctaveStages &s, const Problem &p, const Var &at, const x86::ChannelBlocks &co, int xs) {
     const hconv_octave o = hconv_octave_of(&p);
     Var xo("uxo"), xi("uxi"), lane("ul"), unrolled("uu");
     Func acc = s.up.acc, up = acc.in();
-    up.compute_at(s.high, co.block).bound_extent(s.c, co.size()).split(s.c, unrolled, lane, co.lanes);
+    up.compute_at(s.high, at).bound_extent(s.c, co.size()).split(s.c, unrolled, lane, co.lanes);
     const Expr width = (s.high.output_buffer().dim(1).extent() + 1) / 2;
     const int fixed = o.path[HCONV_LH].ow;
     x86::specialize_widths(up, width, fixed, x86::widths_below(xs), [&](Stage st, int w, TailStrategy) {
@@ -188,18 +202,18 @@ void Maps::apply(OctaveStages &s, const Problem &p, const Target &t) const {
     if (s.high.defined()) {
         const x86::ChannelBlocks co = high_blocks(p, m);
         schedule_map(s, s.high, s.high_sum, high_conv(p), m, co, xs, rows, task);
-        stage(s, s.high_sum, s.high, task, p, m);
+        stage(s, s.high_sum, s.high, task, rows, p, m);
         if (!s.up.paths.empty()) {
             const int width = x86::size_or(hconv_octave_of(&p).path[HCONV_LH].ow, x86::open_width);
             x86::RegisterTile most{co_vecs, 1};
             while (x86::fits_registers({most.vectors, most.scalars + 1}, m)) ++most.scalars;
-            schedule_up(s, p, co, x86::even_parts(width, most.scalars));
-            stage(s, s.up, s.high, task, p, m);
+            schedule_up(s, p, rows ? co.block : task, co, x86::even_parts(width, most.scalars));
+            stage(s, s.up, s.high, task, rows, p, m);
         }
     }
     if (s.low.defined()) {
         schedule_map(s, s.low, s.low_sum, low_conv(p), m, low_blocks(p, m), low_xs, low_rows, task);
-        stage(s, s.low_sum, s.low, task, p, m);
+        stage(s, s.low_sum, s.low, task, low_rows, p, m);
     }
     multiply_by_lanes(s, p, m);
 }
