@@ -75,13 +75,18 @@ inline RegisterTile best_tile(int vectors, int scalars, const Machine &m, int mo
 // Are so many rows a task another schedule than half as many?
 inline bool is_other_task(int rows, int height) { return rows == 1 || rows < 2 * height; }
 
-// Output rows a task: their input, of that many channels, stays in half the second cache; at least four, or every task
-// stages the window's reach again. A few tasks are an even number of them, for two workers.
+// Output rows a task: their input, of that many channels, stays in about half the second cache; at least four, or
+// every task stages the window's reach again. Two workers, who share tasks, shall have as much to do as each other.
 inline int rows_of(const Problem &p, const Machine &m, int channels) {
-    int64_t row = 4 * int64_t(size_or(p.w, 128) + p.pad_left + p.pad_right) * channels;
-    int held = int(m.l2_bytes / 2 / row) - (p.kh - 1) * p.dilation_h;
-    int oh = size_or(p.oh(), 64), tasks = ceil_div(oh, std::clamp(held / p.stride_h, 4, 16));
-    return ceil_div(oh, tasks > 1 && tasks < 8 ? tasks + tasks % 2 : tasks);
+    const int64_t row = 4 * int64_t(size_or(p.w, 128) + p.pad_left + p.pad_right) * channels;
+    const int held = int(m.l2_bytes / 2 / row) - (p.kh - 1) * p.dilation_h, oh = size_or(p.oh(), 64);
+    const int most = std::clamp(held / p.stride_h, 4, 16);
+    if (oh <= most) return oh;
+    auto busier = [&](int rows) { return rows * ceil_div(ceil_div(oh, rows), 2); };
+    int best = most;
+    for (int rows = most + most / 4; rows >= std::max(4, most / 2); --rows)
+        if (busier(rows) < busier(best)) best = rows;
+    return best;
 }
 inline int rows_of(const Problem &p, const Machine &m) { return rows_of(p, m, p.ci); }
 // The same in steps of `step` rows, two tasks at least.

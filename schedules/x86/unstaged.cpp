@@ -71,8 +71,9 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
     const bool one_pixel = p.kh * p.kw == 1;
     rows = usual_rows(p, m);
     spread = !p.nchw() && p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0 ? 1 : 0;
-    const bool long_code = !one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 100;
-    ci_u = m.lanes == 16 && p.ci % 4 == 0 && !p.nchw() && !long_code ? 4 : 1;
+    // Long code spills, and so do several rows of pixels that lie apart.
+    const bool spills = (!one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 100) || (ys > 1 && p.stride_w > 1 && !spread);
+    ci_u = m.lanes == 16 && p.ci % 4 == 0 && !p.nchw() && !spills ? 4 : 1;
 }
 
 bool Unstaged::feasible(const Problem &p, const Machine &m) const {
