@@ -50,15 +50,17 @@ struct Tiles {
           bands(x86::ceil_div(x86::size_or(p.oh(), 56), m * p.dilation_h)), high(p.dilation_h) {}
     int columns, bands, high;  // bands of `high` rows of tiles
     int all() const { return columns * bands * high; }
+    bool few() const { return all() <= 128; }  // one pass over the weights serves the map
 };
 
 // Cycles that the map takes: two multiply-adds a cycle; six for a vector that is transformed; what the second cache does not
 // hold comes at 14 bytes a cycle, and at 3 where the third does not hold it either: the weights once a map, if it is small, and
 // its spectrum once a block of outputs; else the weights once a band.
 static double cycles(const Problem &p, const Machine &machine, int m) {
-    const double all = Tiles(p, m).all(), images = std::max(p.n, 1), ci = p.ci, co = p.co, taps = (m + 2) * (m + 2);
+    const Tiles map(p, m);
+    const double all = map.all(), images = std::max(p.n, 1), ci = p.ci, co = p.co, taps = (m + 2) * (m + 2);
     const double weights = 4 * taps * ci * co, spectrum = 4 * taps * all * images * ci;
-    const double passes = all <= 64 ? 1 : all * images / 28, again = all <= 64 && spectrum > 1 << 20 ? spectrum * co / 32 : 0;
+    const double passes = map.few() ? 1 : all * images / 28, again = map.few() && spectrum > 1 << 20 ? spectrum * co / 32 : 0;
     const double streamed = weights < 1 << 20 ? 0 : weights * passes / (weights < 24 << 20 ? 14 : 3) + again / 14;
     return all * images * taps * (ci * co / 2 + 6 * (ci + co)) / machine.lanes + streamed;
 }
@@ -72,14 +74,15 @@ void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
     m = by4 <= by2 ? 4 : 2;
     pays = std::min(by4, by2) < 0.9 * direct_cycles(p, machine) && input_lanes(p, machine) >= 4;
     const Tiles map(p, m);
-    weights = !p.open() && map.all() <= 64;
+    weights = !p.open() && map.few();
     const int least = 4.0 * (m + 2) * (m + 2) * p.ci * p.co > 4 << 20 ? 28 : 14;
     rows = weights ? map.bands : std::min(map.bands, x86::ceil_div(least, map.columns * map.high));
     images = weights ? std::clamp(128 / map.all(), 1, int(p.n)) : 1;
     parts = weights && p.co >= 128 ? 2 : 1;
     const int tiles = rows * map.columns * map.high * images, vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, machine));
-    // Few tiles are one block, so that weights, which come from afar, are read once; but no block is of few sums.
-    const bool wide = machine.lanes == 16 ? tiles > 16 || tiles < 10 || p.ci <= 128 : machine.lanes == 8 && tiles < 28 && tiles % 14;
+    // Few tiles are one block, so that weights, which come from afar, are read once; but no block is of few sums. A spectrum
+    // that comes from afar is read once a block of outputs: of two vectors, where one is narrow.
+    const bool wide = machine.lanes == 16 ? tiles > 16 || tiles < 10 || p.ci <= 128 : machine.lanes == 8 && (weights || (tiles < 28 && tiles % 14));
     co_vecs = wide && vectors > 1 ? 2 : 1;
     ts = x86::even_parts(tiles, machine.lanes == 16 ? (wide ? 14 : 16) : machine.lanes == 8 ? (wide ? 6 : 14) : 12);
     ci_u = machine.lanes == 16 ? 4 : 1;
