@@ -25,9 +25,9 @@ struct Mixed : Schedule<Stages> {
         x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, lanes), ow, m);
         co_vecs = tile.vectors, xs = x86::even_parts(ow, tile.scalars);
         rows = x86::rows_of(p, m);
-        // Where every task mixes the kernel again: sums enough to make little of it.
-        int oh = x86::size_or(p.oh(), 64), enough = x86::ceil_div(32 * p.extra[HCONV_EX], ow);
-        if (!blocks_outside(p, channels(p, m))) rows = std::max<int>(rows, std::min(enough, oh));
+        // Where every task mixes the kernel again: sums enough to make little of it, but two tasks.
+        const int oh = x86::size_or(p.oh(), 64), enough = x86::ceil_div(16 * p.extra[HCONV_EX], ow), half = x86::ceil_div(oh, 2);
+        if (!blocks_outside(p, channels(p, m))) rows = enough <= half ? std::clamp<int>(rows, enough, half) : std::min(2 * enough, oh);
     }
 
     bool feasible(const Problem &p, const Machine &m) const override {
