@@ -40,13 +40,13 @@ void Groups::defaults(const Problem &p, const Machine &m) {
     while (m.lanes > 4 && outputs % (2 * outs) == 0 && outs < m.lanes) outs = 2 * outs;
     if (outs == outputs && outs > 1) outs = outs / 2;
     const int vectors = outputs / outs;
-    xs = x86::even_parts(width, x86::ceil_div(m.lanes == 16 ? 16 : 8, vectors));
+    xs = x86::even_parts(width, x86::ceil_div(m.lanes == 16 ? 14 : 8, vectors));
     rows = x86::rows_of(p, m, p.ci, 1);
 }
 
 bool Groups::feasible(const Problem &p, const Machine &m) const {
     const int in = p.ci / p.groups, outputs = p.co / p.groups;
-    return !p.nchw() && p.oh() != 1 && p.groups > 1 && in > 1 && in <= 32 && rows >= 1 && xs >= 1 && outs >= 1 && outs <= m.lanes &&
+    return !p.nchw() && p.oh() != 1 && p.groups > 1 && in > 1 && in <= 8 * outs && rows >= 1 && xs >= 1 && outs >= 1 && outs <= m.lanes &&
            (outs & (outs - 1)) == 0 && outputs % outs == 0 && outputs / outs <= 4 && 2 * outs * groups_of(p, m, outs) >= m.lanes &&
            xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({outputs / outs, xs}, m);
 }
@@ -58,7 +58,7 @@ std::string Groups::layout(const hconv_tensor &t, const Problem &p, const Machin
 void Groups::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
     const int in = p.ci / p.groups, outputs = p.co / p.groups, groups = groups_of(p, m, outs);
-    Var block("gb"), g("gl"), o("o"), ou("ou"), ol("ol"), ku("ku"), kl("kl"), xo("xo"), xi("xi"), task("task"), yi("yi");
+    Var block("gb"), g("gl"), o("o"), ou("ou"), ol("ol"), xo("xo"), xi("xi"), task("task"), yi("yi");
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
     s.out.split(s.co, block, g, groups * outputs, TailStrategy::RoundUp).split(g, g, o, outputs, TailStrategy::RoundUp);
     x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
@@ -86,8 +86,7 @@ void Groups::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     in_vectors(s.group_weight).reorder(s.g, ol, ou, s.kx, s.k, s.ky);
     s.weight.compute_at(s.group_weight, s.kx).bound_extent(s.co, groups * outputs).vectorize(s.co);
     s.gathered.store_at(s.out, block).compute_at(s.out, yi).bound_extent(s.g, groups).bound(s.k, 0, in);
-    s.gathered.split(s.k, ku, kl, in % outs ? 1 : int(outs), TailStrategy::RoundUp).reorder(s.g, kl, ku, s.ix, s.iy, s.n);
-    s.gathered.vectorize(s.g).vectorize(kl).unroll(ku);
+    s.gathered.reorder(s.g, s.k, s.ix, s.iy, s.n).vectorize(s.g).vectorize(s.k);
     s.padded.compute_at(s.gathered, s.ix).bound_extent(s.ci, groups * in).vectorize(s.ci);
 }
 
