@@ -24,8 +24,9 @@ struct CudaGroups : Schedule<Conv2dStages> {
     }
     bool feasible(const Problem &p, const Machine &) const override {
         const int in = p.ci / p.groups, out = p.co / p.groups;
-        return !p.nchw() && p.oh() != 1 && p.groups % 8 == 0 && in > 1 && in <= 8 && out > 1 && out <= 4 && pixels >= 1 && gt >= 1 && xt >= 1 && yt >= 1 && pixels <= cuda::size_or(p.ow(), 8) &&
-               gt * xt * yt <= 512 && p.co / p.groups * pixels <= 64 && (!p.has_padding() || region(p).bytes() <= cuda::most_shared);
+        return !p.nchw() && p.oh() != 1 && p.groups % 8 == 0 && in > 1 && in <= 8 && out > 1 && out <= 4 && pixels >= 1 && gt >= 1 &&
+               xt >= 1 && yt >= 1 && pixels <= cuda::size_or(p.ow(), 8) && gt * xt * yt <= 512 && out * pixels <= 64 &&
+               (!p.has_padding() || region(p).bytes() <= cuda::most_shared);
     }
 
     void formulate(Conv2dStages &s) const override { s.by_groups = true; }

@@ -32,12 +32,12 @@ static int groups_of(const Problem &p, const Machine &m, int outs) {
     return groups;
 }
 
-// Two vectors' worth of outputs, where groups are so few: they share what is broadcast, and the channels of a block
-// are two lines of memory, which come together.
+// Two vectors of outputs at least: they share what is broadcast, and two lines of the input, which come together, are a
+// block's.
 void Groups::defaults(const Problem &p, const Machine &m) {
     const int width = x86::size_or(p.ow(), x86::open_width), outputs = p.co / p.groups;
     outs = 1;
-    while (m.lanes > 4 && outputs % (2 * outs) == 0 && outs < m.lanes) outs = 2 * outs;
+    while (m.lanes > 4 && outs < m.lanes && outputs % (2 * outs) == 0) outs = 2 * outs;
     if (outs == outputs && outs > 1) outs = outs / 2;
     const int vectors = outputs / outs;
     xs = x86::even_parts(width, x86::ceil_div(m.lanes == 16 ? 14 : 8, vectors));
@@ -46,9 +46,9 @@ void Groups::defaults(const Problem &p, const Machine &m) {
 
 bool Groups::feasible(const Problem &p, const Machine &m) const {
     const int in = p.ci / p.groups, outputs = p.co / p.groups;
-    return !p.nchw() && p.oh() != 1 && p.groups > 1 && in > 1 && in <= 8 * outs && rows >= 1 && xs >= 1 && outs >= 1 && outs <= m.lanes &&
-           (outs & (outs - 1)) == 0 && outputs % outs == 0 && outputs / outs <= 4 && 2 * outs * groups_of(p, m, outs) >= m.lanes &&
-           xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({outputs / outs, xs}, m);
+    return !p.nchw() && p.oh() != 1 && p.groups > 1 && rows >= 1 && xs >= 1 && xs <= x86::size_or(p.ow(), x86::open_width) &&
+           outs >= 1 && outs <= m.lanes && (outs & (outs - 1)) == 0 && outputs % outs == 0 && in > 1 && in <= 8 * outs &&
+           2 * outs * groups_of(p, m, outs) >= m.lanes && outputs / outs <= 4 && x86::fits_registers({outputs / outs, xs}, m);
 }
 
 std::string Groups::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
@@ -75,19 +75,22 @@ void Groups::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     in_vectors(s.group_acc).reorder(s.g, ol, ou, s.x).unroll(s.x);
     Stage sum = in_vectors(s.group_acc.update()).unroll(s.x);
     // Taps of a row together: neighbouring pixels share what they read, and the weights of a row lie in registers.
-    if (m.lanes > 4 && p.kw <= 7) sum.reorder({s.g, ol, ou, s.r.y, s.x, s.r.x, s.r.z}).unroll(s.r.y);
+    if (outs > 1 && p.kw <= 7) sum.reorder({s.g, ol, ou, s.r.y, s.x, s.r.x, s.r.z}).unroll(s.r.y);
     else {
         sum.reorder({s.g, ol, ou, s.x, s.r.y, s.r.x, s.r.z}).unroll(s.r.x);
         if (in * p.kw * xs * outputs <= 256) sum.unroll(s.r.y);
     }
-    // Weights and pixels are loaded in whole and permuted in registers.
     s.group_weight.compute_at(s.out, block).bound_extent(s.g, groups).bound(s.o, 0, outputs).bound(s.k, 0, in);
     s.group_weight.reorder_storage(s.g, s.o, s.kx, s.k, s.ky);
     in_vectors(s.group_weight).reorder(s.g, ol, ou, s.kx, s.k, s.ky);
-    s.weight.compute_at(s.group_weight, s.kx).bound_extent(s.co, groups * outputs).vectorize(s.co);
     s.gathered.store_at(s.out, block).compute_at(s.out, yi).bound_extent(s.g, groups).bound(s.k, 0, in);
-    s.gathered.reorder(s.g, s.k, s.ix, s.iy, s.n).vectorize(s.g).vectorize(s.k);
-    s.padded.compute_at(s.gathered, s.ix).bound_extent(s.ci, groups * in).vectorize(s.ci);
+    s.gathered.reorder(s.g, s.k, s.ix, s.iy, s.n).vectorize(s.g);
+    if (outs == 1) s.gathered.unroll(s.k);
+    else {  // weights and pixels are loaded in whole and permuted in registers
+        s.gathered.vectorize(s.k);
+        s.padded.compute_at(s.gathered, s.ix).bound_extent(s.ci, groups * in).vectorize(s.ci);
+        s.weight.compute_at(s.group_weight, s.kx).bound_extent(s.co, groups * outputs).vectorize(s.co);
+    }
 }
 
 }  // namespace hconv

@@ -1,7 +1,7 @@
 // unstaged.cpp - direct convolution that reads the input where it lies, without a copy that has zeros around it: taps of
 // rows outside the map are left out by a test outside the channel loop, taps of columns outside it by constants, since
 // every tile's place in a row is known when the code is made. Maps of a few rows have all of them unrolled: then a block
-// of registers can hold several rows. Lanes = output channels, blocks as in conv2d.cpp.
+// of registers can hold several rows. Lanes = output channels, of one group, blocks as in conv2d.cpp.
 // SPDX-License-Identifier: MIT
 #include "generators/conv2d.h"
 
@@ -59,6 +59,7 @@ static bool has_short_sum(const Problem &p, const Machine &m) {
 static int most_rows(const Problem &p) { return p.oh() <= 16 && p.ow() < 14 ? std::min(4, p.oh()) : 1; }
 
 static int64_t weight_bytes(const Problem &p) { return int64_t(4) * p.co * (p.ci / p.groups) * p.kh * p.kw; }
+
 static int64_t image_bytes(const Problem &p) { return int64_t(4) * p.ci * p.h * p.w; }
 
 // Where the window is one pixel, rows share no input, and a task of one leaves its output whole. A task of one row reads
@@ -70,20 +71,20 @@ static int usual_rows(const Problem &p, const Machine &m) {
 // Channels of a vector: within a group.
 static int lanes_of(const Problem &p, const Machine &m) { return x86::vector_lanes(p.co / p.groups, m); }
 
-// No vector straddles two groups, which read other inputs, and no block does.
-static bool whole_vectors(const Problem &p, int vectors, const Machine &m) {
-    return p.groups == 1 || p.co / p.groups % (m.lanes * vectors) == 0;
+// No block of so many vectors straddles two groups, which read other inputs.
+static bool whole_blocks(const Problem &p, int vectors, const Machine &m) {
+    return p.groups == 1 || (p.ci > p.groups && p.co / p.groups % (m.lanes * vectors) == 0);
 }
 
 void Unstaged::defaults(const Problem &p, const Machine &m) {
     if (p.open()) return;
-    const int outputs = p.co / p.groups, vectors = x86::ceil_div(outputs, lanes_of(p, m));
+    const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
     row_u = has_short_sum(p, m);
     const int row = row_u ? p.kw : 1;  // vectors of weights a vector of sums
     double least = 1e30;
     for (int v = 1; v <= std::min(vectors, 4); ++v)
         for (int height = 1; height <= most_rows(p); ++height)
-            for (int width = 1; whole_vectors(p, v, m) && width <= p.ow() && holds({v, width * height + row - 1}, m); ++width) {
+            for (int width = 1; width <= p.ow() && whole_blocks(p, v, m) && holds({v, width * height + row - 1}, m); ++width) {
                 const int whole = p.oh() / height, rest = p.oh() % height;
                 double time = whole * tile_cycles(v, width * height, p, m) + (rest ? tile_cycles(v, width * rest, p, m) : 0);
                 time *= x86::ceil_div(vectors, v) * x86::ceil_div(p.ow(), width);
@@ -91,22 +92,25 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
             }
     const bool one_pixel = p.kh * p.kw == 1;
     rows = usual_rows(p, m);
-    if (p.groups > 1) spread = !p.nchw() && p.stride_w == 1 && p.kh > 1 && p.n * image_bytes(p) > 2 << 20 ? 2 : 0;
-    else spread = !p.nchw() && p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0 ? 1 : 0;
+    // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
+    const bool far = p.stride_w == 1 && p.kh > 1 && p.n * image_bytes(p) > 2 << 20;
+    const bool same_sets = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0;
+    spread = p.nchw() ? 0 : p.groups > 1 ? 2 * far : same_sets;
     if (spread == 2) rows = x86::rows_of(p, m);
     const bool long_code = !one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 100;
     ci_u = m.lanes == 16 && p.ci % 4 == 0 && !p.nchw() && !long_code && !row_u ? 4 : 1;
 }
 
 bool Unstaged::feasible(const Problem &p, const Machine &m) const {
-    return co_vecs >= 1 && whole_vectors(p, co_vecs, m) && !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci / p.groups % ci_u == 0 && !(spread && p.nchw()) &&
-           x86::ceil_div(p.ow(), std::max<int>(xs, 1)) * p.kw * co_vecs * xs <= 2000 && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
+    return !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci / p.groups % ci_u == 0 && !(spread && p.nchw()) && co_vecs >= 1 &&
+           whole_blocks(p, co_vecs, m) && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
+           x86::ceil_div(p.ow(), std::max<int>(xs, 1)) * p.kw * co_vecs * xs <= 2000 &&
            (ys == 1 || x86::ceil_div(p.oh(), ys) <= 8) && x86::fits_registers({co_vecs, xs * ys}, m);
 }
 
 bool Unstaged::promising(const Problem &p, const Machine &m) const {
     return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * most_rows(p)) &&
-           ys <= most_rows(p) && (!spread || p.stride_w > 1) &&
+           ys <= most_rows(p) && !(row_u && ci_u > 1) && (!spread || p.stride_w > 1 || p.groups > 1) &&
            (tasks_are_blocks(p, m) ? rows == usual_rows(p, m) : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
 }
 
