@@ -29,6 +29,7 @@ struct CudaGroups : Schedule<Conv2dStages> {
                (!p.has_padding() || region(p).bytes() <= cuda::most_shared);
     }
 
+    int preference(const Problem &) const override { return 2; }
     void formulate(Conv2dStages &s) const override { s.by_groups = true; }
     void apply(Conv2dStages &s, const Problem &p, const Target &) const override {
         const int in = p.ci / p.groups, out = p.co / p.groups;
