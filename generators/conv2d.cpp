@@ -49,7 +49,7 @@ public:
             s.r.where(iy >= 0 && iy < h);
             iy = clamp(iy, 0, h - 1);
         }
-        if (many_small_groups(p)) {
+        if (s.by_groups) {
             sum_by_groups(p, t, s, ix, iy);
         } else {
             s.acc(s.co, s.x, s.y, s.n) = t.parameter("bias", {s.co});
@@ -65,7 +65,8 @@ private:
     static void sum_by_groups(const Problem &p, const Tensors &t, Conv2dStages &s, const Expr &ix, const Expr &iy) {
         const int in = p.ci / p.groups, out = p.co / p.groups;
         s.gathered(s.g, s.k, s.ix, s.iy, s.n) = s.padded(s.g * in + s.k, s.ix, s.iy, s.n);
-        s.group_weight(s.g, s.o, s.k, s.kx, s.ky) = t.parameter("weight", {s.g * out + s.o, s.k, s.ky, s.kx});
+        s.weight(s.co, s.k, s.kx, s.ky) = t.parameter("weight", {s.co, s.k, s.ky, s.kx});
+        s.group_weight(s.g, s.o, s.k, s.kx, s.ky) = s.weight(s.g * out + s.o, s.k, s.kx, s.ky);
         s.group_acc(s.g, s.o, s.x, s.y, s.n) = t.parameter("bias", {s.g * out + s.o});
         s.group_acc(s.g, s.o, s.x, s.y, s.n) +=
             s.group_weight(s.g, s.o, s.r.x, s.r.y, s.r.z) * s.gathered(s.g, s.r.x, ix, iy, s.n);

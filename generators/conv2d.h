@@ -22,13 +22,6 @@ private:
     }
 };
 
-// Many groups of few channels in a map of more than one row: sums are indexed by group and place in it, so that lanes can
-// be groups.
-inline bool many_small_groups(const Problem &p) {
-    const int in = p.ci / p.groups, out = p.co / p.groups;
-    return !p.nchw() && p.oh() != 1 && p.groups % 8 == 0 && in > 1 && in <= 8 && out > 1 && out <= 4;
-}
-
 struct Conv2dStages {
     static constexpr const char *family = "conv2d";
     Halide::Var co{"co"}, x{"x"}, y{"y"}, n{"n"};
@@ -37,6 +30,8 @@ struct Conv2dStages {
     bool rows_left_out = false;
     // Asked for by a schedule: no tap of a large depthwise window is left out, so that a row of it is there at a time.
     bool whole_windows = false;
+    // Asked for by a schedule: sums are indexed by group and place in it, so that lanes can be groups.
+    bool by_groups = false;
     Halide::RDom r;                // r.x = input channel within the group, r.y = kx, r.z = ky
     // (ci, ix, iy, n): the input; under a window of 1 x 1 without padding, of the pixels that are read, in the output's
     // coordinates. In the input's own memory, unless a schedule gives it other.
@@ -45,8 +40,9 @@ struct Conv2dStages {
     Halide::Func padded{"padded"};
     Halide::Func acc{"acc"};        // pure: bias; update 0: multiply-accumulate over r
     Halide::Func out{"out"};        // activation(acc + residual): the pipeline's output
-    // many_small_groups: the sum is group_acc; acc, without an update, reads it.
+    // by_groups: the sum is group_acc; acc, without an update, reads it.
     Halide::Var g{"g"}, o{"o"}, k{"k"}, kx{"kx"}, ky{"ky"};
+    Halide::Func weight{"weight_"};             // (co, k, kx, ky)
     Halide::Func gathered{"gathered"};          // (g, k, ix, iy, n): padded, channel k of group g
     Halide::Func group_weight{"group_weight"};  // (g, o, k, kx, ky)
     Halide::Func group_acc{"group_acc"};        // (g, o, x, y, n): pure: bias; update 0: over r

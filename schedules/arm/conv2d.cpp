@@ -45,7 +45,7 @@ bool ByLane::feasible(const Problem &given, const Machine &m) const {
     const Problem p = given.as_map();
     const int lanes = lanes_of(p, m), per_group = p.co / p.groups;
     const bool whole_vectors = p.groups == 1 || (lanes >= std::min(3, per_group) && per_group % (lanes * co_vecs) == 0);
-    return !many_small_groups(p) && whole_vectors && rows >= 1 && co_vecs >= 1 && xs >= 1 &&
+    return whole_vectors && rows >= 1 && co_vecs >= 1 && xs >= 1 &&
            xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({co_vecs, xs}, m);
 }
 

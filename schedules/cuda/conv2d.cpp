@@ -41,7 +41,7 @@ struct CudaDirect : Schedule<Conv2dStages>, cuda::TileKnobs {
         const Problem p = given.as_map();
         const cuda::Tile t = tile();
         const int along = p.nchw() ? p.oh() : p.ow();
-        return !many_small_groups(p) && channels >= 1 && pixels >= 1 && (p.co / p.groups) % channels == 0 && ct >= 1 && xt >= 1 && yt >= 1 &&
+        return channels >= 1 && pixels >= 1 && (p.co / p.groups) % channels == 0 && ct >= 1 && xt >= 1 && yt >= 1 &&
                pixels <= cuda::size_or(along, 8) && t.threads() <= 512 && channels * pixels <= 64 &&
                (!shared || (p.has_padding() && shared_bytes(p, t) <= cuda::most_shared));
     }

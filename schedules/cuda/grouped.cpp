@@ -23,10 +23,14 @@ struct CudaGroups : Schedule<Conv2dStages> {
         while (p.has_padding() && region(p).bytes() > cuda::plain_shared && (yt > 1 || xt > 1)) yt > 1 ? yt = (yt + 1) / 2 : xt = (xt + 1) / 2;
     }
     bool feasible(const Problem &p, const Machine &) const override {
-        return many_small_groups(p) && pixels >= 1 && gt >= 1 && xt >= 1 && yt >= 1 && pixels <= cuda::size_or(p.ow(), 8) &&
-               gt * xt * yt <= 512 && p.co / p.groups * pixels <= 64 && (!p.has_padding() || region(p).bytes() <= cuda::most_shared);
+        const int in = p.ci / p.groups, out = p.co / p.groups;
+        return !p.nchw() && p.oh() != 1 && p.groups % 8 == 0 && in > 1 && in <= 8 && out > 1 && out <= 4 && pixels >= 1 && gt >= 1 &&
+               xt >= 1 && yt >= 1 && pixels <= cuda::size_or(p.ow(), 8) && gt * xt * yt <= 512 && out * pixels <= 64 &&
+               (!p.has_padding() || region(p).bytes() <= cuda::most_shared);
     }
 
+    int preference(const Problem &) const override { return 2; }
+    void formulate(Conv2dStages &s) const override { s.by_groups = true; }
     void apply(Conv2dStages &s, const Problem &p, const Target &) const override {
         const int in = p.ci / p.groups, out = p.co / p.groups;
         const cuda::Tile t{out, pixels, gt, xt, yt};

@@ -1,7 +1,7 @@
 // unstaged.cpp - direct convolution that reads the input where it lies, without a copy that has zeros around it: taps of
 // rows outside the map are left out by a test outside the channel loop, taps of columns outside it by constants, since
 // every tile's place in a row is known when the code is made. Maps of a few rows have all of them unrolled: then a block
-// of registers can hold several rows. Lanes = output channels, blocks as in conv2d.cpp.
+// of registers can hold several rows. Lanes = output channels, of one group, blocks as in conv2d.cpp.
 // SPDX-License-Identifier: MIT
 #include "generators/conv2d.h"
 
@@ -18,13 +18,14 @@ struct Unstaged : Schedule<Conv2dStages> {
     Knob ys{this, "ys", 1, {1, 2, 3, 4}};                          // output rows in the block
     Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                         // unroll of the channel sum
     Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // output rows a task
-    Knob spread{this, "spread", 0, {0, 1}};                        // copy the input, pixels a little farther apart
+    Knob row_u{this, "row_u", 0, {0, 1}};                          // unroll the sum of a row's taps, pixel by pixel
+    Knob spread{this, "spread", 0, {0, 1, 2}};  // copy the input (2: a task its own), pixels a little farther apart
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
     bool promising(const Problem &, const Machine &) const override;
     // Few input channels: a tap's loop is short, and one over all taps of a staged input is better.
-    int preference(const Problem &p) const override { return p.ci >= 8 ? 3 : 0; }
+    int preference(const Problem &p) const override { return p.ci / p.groups >= 8 ? 3 : 0; }
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
     void formulate(Conv2dStages &s) const override { s.rows_left_out = true; }
     void apply(Conv2dStages &, const Problem &, const Target &) const override;
@@ -40,7 +41,7 @@ static double tile_cycles(int vectors, int pixels, const Problem &p, const Machi
     const double load = m.lanes == 16 ? 0.2 : 0.1;
     const double step = std::max(vectors * pixels / 2.0, 5.0) + load * (vectors + pixels) + 0.3 * vectors;
     const int lines = x86::ceil_div(vectors * m.lanes, 16) * pixels * (p.residual() ? 2 : 1);
-    return step * p.ci * p.kh * p.kw + 8.0 * lines;
+    return step * (p.ci / p.groups) * p.kh * p.kw + 8.0 * lines;
 }
 
 // Registers hold a block's sums, its weights and a broadcast: without that one every multiply-add loads.
@@ -48,21 +49,42 @@ static bool holds(const x86::RegisterTile &t, const Machine &m) {
     return t.vectors * t.scalars + t.vectors + 1 <= m.vector_registers && x86::fits_registers(t, m);
 }
 
+// Where the weights of a few inputs stay in the first cache, the taps of a row are taken pixel by pixel: neighbours share
+// what they broadcast, and the weights of a row lie in registers.
+static bool has_short_sum(const Problem &p, const Machine &m) {
+    return m.lanes == 16 && p.groups > 1 && p.ci / p.groups <= 32 && p.kw <= 7;
+}
+
 // The rows of a small map are unrolled, which lets blocks have several.
 static int most_rows(const Problem &p) { return p.oh() <= 16 && p.ow() < 14 ? std::min(4, p.oh()) : 1; }
 
-// Where the window is one pixel, rows share no input, and a task of one leaves its output whole.
+static int64_t weight_bytes(const Problem &p) { return int64_t(4) * p.co * (p.ci / p.groups) * p.kh * p.kw; }
+
+static int64_t image_bytes(const Problem &p) { return int64_t(4) * p.ci * p.h * p.w; }
+
+// Where the window is one pixel, rows share no input, and a task of one leaves its output whole. A task of one row reads
+// groups' shares of a pixel one after the other.
 static int usual_rows(const Problem &p, const Machine &m) {
-    return p.kh * p.kw == 1 && int64_t(4) * p.ci * p.co <= m.l2_bytes ? 1 : x86::rows_of(p, m);
+    return p.groups > 1 || (p.kh * p.kw == 1 && weight_bytes(p) <= m.l2_bytes) ? 1 : x86::rows_of(p, m);
+}
+
+// Channels of a vector: within a group.
+static int lanes_of(const Problem &p, const Machine &m) { return x86::vector_lanes(p.co / p.groups, m); }
+
+// No block of so many vectors straddles two groups, which read other inputs.
+static bool whole_blocks(const Problem &p, int vectors, const Machine &m) {
+    return p.groups == 1 || (p.ci > p.groups && p.co / p.groups % (m.lanes * vectors) == 0);
 }
 
 void Unstaged::defaults(const Problem &p, const Machine &m) {
-    if (p.open() || p.groups > 1) return;
-    const int vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, m));
+    if (p.open()) return;
+    const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
+    row_u = has_short_sum(p, m);
+    const int row = row_u ? p.kw : 1;  // vectors of weights a vector of sums
     double least = 1e30;
     for (int v = 1; v <= std::min(vectors, 4); ++v)
         for (int height = 1; height <= most_rows(p); ++height)
-            for (int width = 1; width <= p.ow() && holds({v, width * height}, m); ++width) {
+            for (int width = 1; width <= p.ow() && whole_blocks(p, v, m) && holds({v, width * height + row - 1}, m); ++width) {
                 const int whole = p.oh() / height, rest = p.oh() % height;
                 double time = whole * tile_cycles(v, width * height, p, m) + (rest ? tile_cycles(v, width * rest, p, m) : 0);
                 time *= x86::ceil_div(vectors, v) * x86::ceil_div(p.ow(), width);
@@ -70,33 +92,38 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
             }
     const bool one_pixel = p.kh * p.kw == 1;
     rows = usual_rows(p, m);
-    spread = !p.nchw() && p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0 ? 1 : 0;
+    // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
+    const bool far = p.stride_w == 1 && p.kh > 1 && p.n * image_bytes(p) > 2 << 20;
+    const bool same_sets = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0;
+    spread = p.nchw() ? 0 : p.groups > 1 ? 2 * far : same_sets;
+    if (spread == 2) rows = x86::rows_of(p, m);
     // Long code spills, and so do several rows of pixels that lie apart.
     const bool spills = (!one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 100) || (ys > 1 && p.stride_w > 1 && !spread);
-    ci_u = m.lanes == 16 && p.ci % 4 == 0 && !p.nchw() && !spills ? 4 : 1;
+    ci_u = m.lanes == 16 && p.ci % 4 == 0 && !p.nchw() && !spills && !row_u ? 4 : 1;
 }
 
 bool Unstaged::feasible(const Problem &p, const Machine &m) const {
-    return p.groups == 1 && !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci % ci_u == 0 && !(spread && p.nchw()) &&
-           x86::ceil_div(p.ow(), std::max<int>(xs, 1)) * p.kw * co_vecs * xs <= 2000 && co_vecs >= 1 && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
+    return !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci / p.groups % ci_u == 0 && !(spread && p.nchw()) && co_vecs >= 1 &&
+           whole_blocks(p, co_vecs, m) && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
+           x86::ceil_div(p.ow(), std::max<int>(xs, 1)) * p.kw * co_vecs * xs <= 2000 &&
            (ys == 1 || x86::ceil_div(p.oh(), ys) <= 8) && x86::fits_registers({co_vecs, xs * ys}, m);
 }
 
 bool Unstaged::promising(const Problem &p, const Machine &m) const {
-    return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), p.ow() * most_rows(p)) &&
-           ys <= most_rows(p) && (!spread || p.stride_w > 1) &&
+    return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * most_rows(p)) &&
+           ys <= most_rows(p) && !(row_u && ci_u > 1) && (!spread || p.stride_w > 1 || p.groups > 1) &&
            (tasks_are_blocks(p, m) ? rows == usual_rows(p, m) : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
 }
 
 std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
-    return x86::blocked_layout(t, x86::vector_lanes(p.co, m) * co_vecs);
+    return x86::blocked_layout(t, lanes_of(p, m) * co_vecs);
 }
 
 // Weights that outweigh an image that stays in the second cache are read once: tasks are blocks of outputs, of all images.
 // So they are where one image's rows are a single task.
 bool Unstaged::tasks_are_blocks(const Problem &p, const Machine &m) const {
-    const int64_t image = int64_t(p.ci) * p.h * p.w, weights = int64_t(p.co) * p.ci * p.kh * p.kw;
-    return (weights > image && 4 * image <= m.l2_bytes) || (p.n == 1 && (ys > 1 || p.oh() <= rows));
+    if (spread == 2) return false;
+    return (weight_bytes(p) > image_bytes(p) && image_bytes(p) <= m.l2_bytes) || (p.n == 1 && (ys > 1 || p.oh() <= rows));
 }
 
 // nchw: rows of planes written from a block's sums, which lie channel by channel at every pixel.
@@ -113,7 +140,7 @@ void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
     const bool unrolled_rows = ys > 1, by_blocks = tasks_are_blocks(p, m);
     x86::ChannelBlocks co;
-    co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
+    co.lanes = lanes_of(p, m), co.vectors = co_vecs;
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
     Func sums = p.nchw() ? s.acc.in(s.out) : s.out;  // nchw: a block's sums get memory, to be stored along rows
     Stage out(s.out), tiles(sums);
@@ -140,8 +167,10 @@ void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, sums, xo, s.co, s.x, s.r, co.lanes, ci_u);
     s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y).unroll(s.r.y);
+    if (row_u) s.acc.update().reorder({s.co, s.r.y, s.x, s.y, s.r.x, s.r.z});
     if (unrolled_rows) s.acc.update().unroll(s.r.z);
-    if (spread) x86::stage_spread(s.copied, s.ci, s.iy, p.ci, m);
+    if (spread == 2) s.copied.compute_at(s.out, task).vectorize(s.ci, m.lanes).align_storage(s.ci, p.ci + m.lanes);
+    else if (spread) x86::stage_spread(s.copied, s.ci, s.iy, p.ci, m);
 }
 
 }  // namespace hconv

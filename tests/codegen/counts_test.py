@@ -30,6 +30,7 @@ conv2d_ci128_h7_co128_k3_p1
 pointwise_ci64_h28_co256
 linear_n32_ci256_co128
 grouped_ci128_h28_co128_k3_p1_g32
+grouped_ci64_h14_co64_k3_p1_g4
 depthwise_ci96_h28_k3_p1
 depthwise_ci96_h28_k7_p3
 depthwise_separable_ci64_h28_co64_k3_p1
