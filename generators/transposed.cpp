@@ -55,6 +55,9 @@ bool patches(const Problem &p) {
            axis(p.kh, p.stride_h, p.dilation_h, p.pad_top + p.pad_bottom, p.out_pad_h);
 }
 
+// x % stride, so that bounds inference sees one phase where x is one: an interval of a remainder is all of them.
+static Expr phase_of(const Expr &x, int stride) { return clamp(x - x / stride * stride, 0, stride - 1); }
+
 class Transposed : public ConvGenerator<Transposed, TransposedStages> {
 public:
     void algorithm(const Problem &given, const Tensors &t, TransposedStages &s) {
@@ -74,7 +77,7 @@ public:
         s.acc(s.co, s.xq, s.yq, s.px, s.py, s.n) +=
             t.parameter("weight", {s.co, s.r.x, uy, ux}) * s.padded(ci, ix, iy, s.n);
 
-        Expr sum = s.acc(s.co, s.x / p.stride_w, s.y / p.stride_h, s.x % p.stride_w, s.y % p.stride_h, s.n);
+        Expr sum = s.acc(s.co, s.x / p.stride_w, s.y / p.stride_h, phase_of(s.x, p.stride_w), phase_of(s.y, p.stride_h), s.n);
         if (p.residual()) sum += t.input("residual", s.co, s.x, s.y, s.n);
         s.out(s.co, s.x, s.y, s.n) = activation(p, t, sum, s.co);
     }
