@@ -73,6 +73,7 @@ public:
         Expr ci = group_start(s.co, p.ci, p.co, p.groups) + s.r.x;
         Expr ux = ax.tap(s.px, s.r.y), uy = ay.tap(s.py, s.r.z);
         Expr ix = s.xq + ax.shift(s.px) - s.r.y * ax.step, iy = s.yq + ay.shift(s.py) - s.r.z * ay.step;
+        if (s.rows_left_out && p.h != HCONV_OPEN && p.dilation_h == 1) s.r.where(iy >= 0 && iy < h);
         s.acc(s.co, s.xq, s.yq, s.px, s.py, s.n) = t.parameter("bias", {s.co});
         s.acc(s.co, s.xq, s.yq, s.px, s.py, s.n) +=
             t.parameter("weight", {s.co, s.r.x, uy, ux}) * s.padded(ci, ix, iy, s.n);

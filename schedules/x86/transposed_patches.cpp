@@ -59,15 +59,16 @@ void Patches::defaults(const Problem &given, const Machine &m) {
 bool Patches::feasible(const Problem &given, const Machine &m) const {
     const Problem p = widest_strides(given);
     const PatchRow row = row_of(p, m);
-    return patches(p) && p.groups == 1 && !p.nchw() && row.stored >= 4 && (!row.whole || row.channels <= 4) && rows >= 1 && xs >= 1 &&
-           !(apart && row.whole) && (!row.whole || p.co * p.stride_w % m.lanes == 0) && xs <= x86::size_or(p.w, x86::open_width) &&
-           x86::fits_registers({row.vectors(), xs}, m);
+    const bool fits = !row.whole || (row.channels <= 4 && p.co * p.stride_w % m.lanes == 0 && !apart);
+    return patches(p) && p.groups == 1 && !p.nchw() && row.stored >= 4 && fits && rows >= 1 && xs >= 1 &&
+           xs <= x86::size_or(p.w, x86::open_width) && x86::fits_registers({row.vectors(), xs}, m);
 }
 
 std::string Patches::layout(const hconv_tensor &t, const Problem &given, const Machine &m) const {
     const Problem p = widest_strides(given);
     const PatchRow row = row_of(p, m);
-    return t.letters != std::string("oihw") ? "" : row.whole ? "hiwo" : (row.columns > 1 ? "Ohiw" : "Ohwi") + std::to_string(row.channels * m.lanes) + "o";
+    const std::string blocks = row.columns > 1 ? "Ohiw" : "Ohwi";
+    return t.letters != std::string("oihw") ? "" : row.whole ? "hiwo" : blocks + std::to_string(row.channels * m.lanes) + "o";
 }
 
 void Patches::apply(TransposedStages &s, const Problem &given, const Target &t) const {

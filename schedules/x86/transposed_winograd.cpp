@@ -46,23 +46,22 @@ void TransposedTiles::defaults(const Problem &p, const Machine &m) {
     const int wide = tiles_wide(p), high = tiles_high(p), vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, m));
     const double tiles = double(p.n) * wide * high, sums = double(p.ci) * p.co, step = 2.0 * m.lanes, bytes = 4.0 / 8;
     const double outputs = double(p.n) * hconv_transposed_oh(&p) * hconv_transposed_ow(&p);
-    const double filtered = std::max(tiles * 36 * sums / step, 36 * sums * bytes), direct = std::max(outputs * 4 * sums / step, 16 * sums * bytes);
-    pays = filtered + tiles * (64.0 * p.ci + 136.0 * p.co) / m.lanes < 0.9 * direct && input_lanes(p, m) >= 4 && p.co >= m.lanes;
+    auto time = [&](double products, int weights) { return std::max(products * sums / step, weights * sums * bytes); };
+    pays = time(tiles * 36, 36) + tiles * (64.0 * p.ci + 136.0 * p.co) / m.lanes < 0.9 * time(outputs * 4, 16) &&
+           input_lanes(p, m) >= 4 && p.co >= m.lanes;
     const int all = wide * high < 36 ? wide * high * p.n : wide;
     const bool once = wide * high <= 16 && p.n == 1;  // every weight is read once: for all tiles
     x86::RegisterTile tile = x86::best_tile(once ? 1 : std::min(vectors, 2), all, m);
     co_vecs = tile.vectors, txs = x86::even_parts(wide, tile.scalars);
-    if (wide * high >= 36) {
-        rows = 36 * sums * 4 > 2 * m.l2_bytes ? 4 : 2;
-        return;
-    }
+    if (wide * high >= 36) rows = 36 * sums * 4 > 2 * m.l2_bytes ? 4 : 1;
     const int most = m.lanes == 16 && !once ? 8 : tile.scalars;
-    if (txs == wide) tys = std::clamp(most / wide, 1, high);
-    if (txs == wide && tys == high) images = std::clamp(most / (wide * high), 1, int(p.n));
+    if (!rows && txs == wide) tys = std::clamp(most / wide, 1, high);
+    if (!rows && txs == wide && tys == high) images = std::clamp(most / (wide * high), 1, int(p.n));
 }
 
 bool TransposedTiles::feasible(const Problem &p, const Machine &m) const {
-    return !p.open() && co_vecs >= 1 && txs >= 1 && tys >= 1 && images >= 1 && rows >= 0 && images <= (rows ? 1 : p.n) && x86::fits_registers({co_vecs, txs * tys * images}, m);
+    return !p.open() && co_vecs >= 1 && txs >= 1 && tys >= 1 && images >= 1 && rows >= 0 && images <= (rows ? 1 : p.n) &&
+           x86::fits_registers({co_vecs, txs * tys * images}, m);
 }
 
 std::string TransposedTiles::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
@@ -77,27 +76,22 @@ void TransposedTiles::apply(TransposedWinogradStages &s, const Problem &p, const
     x86::ChannelBlocks co, part;
     co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
     s.out.bound(s.co, 0, p.co).bound(s.x, 0, hconv_transposed_ow(&p)).bound(s.y, 0, hconv_transposed_oh(&p)).bound(s.n, 0, p.n);
+    if (p.nchw()) {
+        s.out.split(s.co, co.block, co.unrolled, co.size(), TailStrategy::GuardWithIf);
+        s.out.reorder(s.x, co.unrolled, s.y).vectorize(s.x, m.lanes, TailStrategy::GuardWithIf);
+    } else {
+        x86::split_channels(s.out, s.co, co, p);
+        s.out.reorder(co.lane, co.unrolled, s.x, s.y).vectorize(co.lane).unroll(co.unrolled);
+    }
     if (rows) {
-        s.out.split(s.y, band, s.y, rows * wide, TailStrategy::GuardWithIf);
+        s.out.split(s.y, band, s.y, rows * wide, TailStrategy::GuardWithIf).reorder(s.y, co.block, band, s.n);
+        x86::parallel_tasks(s.out, band, s.n, p.n);
     } else {  // images whose tiles a product's weights serve at once
         const int most = std::max(1, 128 / (tiles_wide(p) * tiles_high(p)) / images) * images;
         s.out.split(s.n, chunk, s.n, std::min(most, int(p.n)), TailStrategy::GuardWithIf);
-    }
-    std::vector<VarOrRVar> order;
-    if (p.nchw()) {
-        s.out.split(s.co, co.block, co.unrolled, co.size(), TailStrategy::GuardWithIf);
-        s.out.vectorize(s.x, m.lanes, TailStrategy::GuardWithIf);
-        order = {s.x, co.unrolled, s.y};
-    } else {
-        x86::split_channels(s.out, s.co, co, p);
-        s.out.vectorize(co.lane).unroll(co.unrolled);
-        order = {co.lane, co.unrolled, s.x, s.y};
+        s.out.reorder(s.y, s.n, chunk, co.block).parallel(co.block);
     }
     const Var work = rows ? co.block : chunk;
-    for (const Var &outer : {rows ? co.block : s.n, rows ? band : chunk, rows ? s.n : co.block}) order.push_back(outer);
-    s.out.reorder(order);
-    if (rows) x86::parallel_tasks(s.out, band, s.n, p.n);
-    else s.out.parallel(co.block);
 
     s.map.compute_at(s.out, work).bound_extent(s.co, co.size()).align_bounds(s.x, wide).align_bounds(s.y, wide);
     s.map.split(s.co, part.unrolled, part.lane, co.lanes).split(s.x, sx, dx, wide).split(s.y, sy, dy, wide);
