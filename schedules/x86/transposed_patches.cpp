@@ -44,11 +44,16 @@ static PatchRow row_of(const Problem &p, const Machine &m) {
     return row;
 }
 
+// Of a block in one row of the window.
+static int64_t weight_bytes(const Problem &p, const Machine &m) { return 4 * int64_t(p.ci) * row_of(p, m).vectors() * m.lanes; }
+
 void Patches::defaults(const Problem &given, const Machine &m) {
     const Problem p = widest_strides(given);
     const int width = x86::size_or(p.w, x86::open_width), vectors = row_of(p, m).vectors();
+    // Pixels leave room in the first cache for a block's weights.
+    const int most = weight_bytes(p, m) < m.l1_bytes ? 14 : 8;
     int held = 1;
-    while (held < std::min(width, 14) && x86::fits_registers({vectors, held + 1}, m)) ++held;
+    while (held < std::min(width, most) && x86::fits_registers({vectors, held + 1}, m)) ++held;
     xs = x86::even_parts(width, held);
     apart = !row_of(p, m).whole && int64_t(p.ci) * p.co * p.kh * p.kw * 4 > m.l2_bytes / 2;
     // Rows that stay in the second cache beside a block's weights, while the blocks pass.
@@ -85,16 +90,18 @@ void Patches::apply(TransposedStages &s, const Problem &given, const Target &t) 
     x86::split_rows(s.out, s.yq, task, yi, rows, p.h);
     s.out.split(s.co, cb, unrolled, channels, TailStrategy::RoundUp);
     s.out.split(unrolled, unrolled, lane, row.stored, TailStrategy::RoundUp);
+    const bool by_pixels = weight_bytes(p, m) > 2 * m.l1_bytes;  // weights come from the second cache: pixels stay in the first
     const Expr width = s.out.output_buffer().dim(1).extent() / p.stride_w;
     x86::specialize_widths(s.out, width, p.w, x86::widths_below(xs), [&](Stage st, int pixels, TailStrategy tail) {
         st.split(s.x, s.xq, s.px, p.stride_w, TailStrategy::RoundUp).split(s.xq, xo, xi, pixels, tail);
-        st.reorder({lane, unrolled, s.px, xi, xo, yi, s.py, cb, task, s.n});
+        if (by_pixels) st.reorder({lane, unrolled, s.px, xi, s.py, xo, yi, cb, task, s.n});
+        else st.reorder({lane, unrolled, s.px, xi, xo, yi, s.py, cb, task, s.n});
         if (apart) st.fuse(cb, task, task);
         st.vectorize(lane).unroll(unrolled).unroll(s.px).unroll(xi);
         x86::parallel_tasks(st, task, s.n, p.n);
     });
     s.acc.bound_extent(s.co, channels).bound_extent(s.px, p.stride_w);
-    s.acc.compute_at(s.out, xo).reorder_storage(s.co, s.px, s.xq);
+    s.acc.compute_at(s.out, by_pixels ? s.py : xo).reorder_storage(s.co, s.px, s.xq);
     // Known sizes prove that no zeros are read.
     if (p.h == HCONV_OPEN || p.w == HCONV_OPEN) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
     for (Stage st : {Stage(s.acc), s.acc.update()}) {
