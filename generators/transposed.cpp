@@ -55,6 +55,9 @@ bool patches(const Problem &p) {
            axis(p.kh, p.stride_h, p.dilation_h, p.pad_top + p.pad_bottom, p.out_pad_h);
 }
 
+// x % stride, so that bounds inference sees one phase where x is one: an interval of a remainder is all of them.
+static Expr phase_of(const Expr &x, int stride) { return clamp(x - x / stride * stride, 0, stride - 1); }
+
 class Transposed : public ConvGenerator<Transposed, TransposedStages> {
 public:
     void algorithm(const Problem &given, const Tensors &t, TransposedStages &s) {
@@ -70,11 +73,12 @@ public:
         Expr ci = group_start(s.co, p.ci, p.co, p.groups) + s.r.x;
         Expr ux = ax.tap(s.px, s.r.y), uy = ay.tap(s.py, s.r.z);
         Expr ix = s.xq + ax.shift(s.px) - s.r.y * ax.step, iy = s.yq + ay.shift(s.py) - s.r.z * ay.step;
+        if (s.rows_left_out && p.h != HCONV_OPEN && p.dilation_h == 1) s.r.where(iy >= 0 && iy < h);
         s.acc(s.co, s.xq, s.yq, s.px, s.py, s.n) = t.parameter("bias", {s.co});
         s.acc(s.co, s.xq, s.yq, s.px, s.py, s.n) +=
             t.parameter("weight", {s.co, s.r.x, uy, ux}) * s.padded(ci, ix, iy, s.n);
 
-        Expr sum = s.acc(s.co, s.x / p.stride_w, s.y / p.stride_h, s.x % p.stride_w, s.y % p.stride_h, s.n);
+        Expr sum = s.acc(s.co, s.x / p.stride_w, s.y / p.stride_h, phase_of(s.x, p.stride_w), phase_of(s.y, p.stride_h), s.n);
         if (p.residual()) sum += t.input("residual", s.co, s.x, s.y, s.n);
         s.out(s.co, s.x, s.y, s.n) = activation(p, t, sum, s.co);
     }

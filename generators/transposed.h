@@ -38,6 +38,7 @@ struct TransposedStages {
     Halide::Var co{"co"}, x{"x"}, y{"y"}, n{"n"};
     Halide::Var ci{"ci"}, ix{"ix"}, iy{"iy"};
     Halide::Var xq{"xq"}, yq{"yq"}, px{"px"}, py{"py"};
+    bool rows_left_out = false;        // leave out window rows that lie in the padding, where sizes are known
     Halide::RDom r;                 // input channel within the group, taps of the column's phase, of the row's
     Halide::Func padded{"padded"};  // (ci, ix, iy, n): the input with zeros around it, in the input's own coordinates
     Halide::Func acc{"acc"};  // (co, xq, yq, px, py, n): one small convolution a phase; pure: bias; update 0: the sum

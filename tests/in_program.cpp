@@ -237,11 +237,11 @@ std::vector<std::vector<float>> without_zeros(const Problem &p, const float *con
 }
 
 // Minimal filtering makes every output of a tile from all that the tile reads. A tile that reads the pixel has an output that
-// depends on it, so what it may change lies less than a tile from that one: 4 outputs, of one grid of a dilated window; 3 of
-// each of the 2 phases where it is transposed.
+// depends on it, so what it may change lies less than a tile from that one: 4 outputs, of one grid of a dilated window. F(2,2),
+// of transposed windows, makes every output of those inputs alone that it depends on.
 std::vector<bool> with_tiles(const Problem &p, const std::vector<bool> &depends) {
-    const bool transposed = p.family() == "transposed";
-    const int reach_h = transposed ? 5 : 3 * p.dilation_h, reach_w = transposed ? 5 : 3 * p.dilation_w;
+    if (p.family() == "transposed") return depends;
+    const int reach_h = 3 * p.dilation_h, reach_w = 3 * p.dilation_w;
     const hconv_tensor out = p.tensors().back();
     const int channels = int(extent_of(out, 'c')), rows = int(extent_of(out, 'h')), columns = int(extent_of(out, 'w'));
     auto index = [&](int n, int y, int x, int c) {

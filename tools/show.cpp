@@ -92,7 +92,7 @@ std::string looked_up(const Problem &p, const ShowOptions &o, std::string *rule)
 void show_rounding(const Problem &p, const std::string &layout) {
     const hconv_window_transform *transform = hconv_layout_transform(layout.c_str());
     if (!transform) return;
-    for (const reference::Filter *f : {&reference::filter_2_3(), &reference::filter_4_3(), &reference::filter_3_2()}) {
+    for (const reference::Filter *f : {&reference::filter_2_3(), &reference::filter_4_3(), &reference::filter_2_2()}) {
         const bool phases = transform->rows == 2 * f->taps && transform->columns == 2 * f->window;
         if (!phases && (transform->rows != f->taps || transform->columns != f->window)) continue;
         std::printf("  rounding         at most %.0f u of what the sums of F(%d,%d) hold, up to %.1f times the direct sum's (u = 2^-24)\n",

@@ -23,6 +23,7 @@ struct Phases : Schedule<TransposedStages> {
     bool feasible(const Problem &, const Machine &) const override;
     bool promising(const Problem &, const Machine &) const override;
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
+    void formulate(TransposedStages &s) const override { s.rows_left_out = ys == 1; }
     void apply(TransposedStages &, const Problem &, const Target &) const override;
 };
 
@@ -37,6 +38,8 @@ void Phases::defaults(const Problem &p, const Machine &m) {
     const int phase_rows = phase_size(hconv_transposed_oh(&p), p.stride_h), high = 14 / columns > 1 ? x86::even_parts(phase_rows, 14 / columns) : 1;
     const x86::RegisterTile square = x86::best_tile(x86::ceil_div(p.co, lanes), columns * high, m);
     if (p.groups == 1 && high > 1 && square.scalars == columns * high) ys = high, tile = {square.vectors, columns};
+    // Of one small image every weight is read once: for all pixels.
+    if (p.n == 1 && columns * phase_rows <= 16 && x86::fits_registers({1, columns * phase_rows}, m)) ys = phase_rows, tile = {1, columns};
     co_vecs = tile.vectors, xs = x86::even_parts(columns, tile.scalars);
     double row_bytes = 4.0 * columns * p.stride_w * p.stride_h * lanes * tile.vectors;
     rows = x86::even_parts(phase_rows, int(std::clamp(m.l2_bytes / 2 / row_bytes, 2.0, 8.0)));
@@ -81,8 +84,8 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
         s.out.reorder({co.lane, co.unrolled, s.x, yi, co.block, task, s.n}).vectorize(co.lane).unroll(co.unrolled);
     }
     const bool small = oh != HCONV_OPEN && oh <= rows * p.stride_h;  // one task's rows: then its blocks are tasks
-    if (small) s.out.fuse(co.block, task, task);
-    x86::parallel_tasks(s.out, task, s.n, p.n);
+    if (small) s.out.fuse(task, s.n, task).fuse(task, co.block, task).parallel(task);
+    else x86::parallel_tasks(s.out, task, s.n, p.n);
 
     Func band = s.acc.in(s.out);
     band.compute_at(s.out, small ? task : co.block).bound_extent(s.co, co.size());

@@ -1,6 +1,7 @@
 // transposed_patches.cpp - transposed convolution whose windows neither overlap nor are cut: every input pixel makes a
 // patch of its own, a product of its channels and the window's. A row of a patch lies together in memory (window column,
-// then channel), so lanes run over it: vectors need not end where a pixel does.
+// then channel), so lanes run over it: vectors need not end where a pixel does. A block of xs pixels is stored as soon as it is
+// summed, between long sums: stores that come all at once wait for the memory. A block's weights serve all rows of a task.
 // SPDX-License-Identifier: MIT
 #include "generators/transposed.h"
 
@@ -24,27 +25,35 @@ struct Patches : Schedule<TransposedStages> {
     void apply(TransposedStages &, const Problem &, const Target &) const override;
 };
 
-// What lanes run over: `vectors` vectors of the output channels, or, where no whole vectors fill the channels, all of a
-// row of a patch. stored: lanes of what is stored, a power of two that divides the channels.
+// What lanes run over: `channels` vectors of the output channels in `columns` columns of the window, or, where no whole
+// vectors fill the channels, all of a row of a patch. stored: lanes of what is stored, a power of two that divides the channels.
 struct PatchRow {
     bool whole;
-    int vectors, stored;
+    int channels, columns, stored;
+    int vectors() const { return channels * columns; }
 };
 
 static PatchRow row_of(const Problem &p, const Machine &m) {
-    PatchRow row{p.co % m.lanes != 0, 0, m.lanes};
+    PatchRow row{p.co % m.lanes != 0, 0, 1, m.lanes};
     while (p.co % row.stored) row.stored /= 2;
     const int all = row.whole ? x86::ceil_div(p.co * p.stride_w, m.lanes) : p.co / m.lanes;
-    row.vectors = row.whole ? all : p.w == 1 ? 4 : m.lanes == 16 ? 2 : 1;
-    while (all % row.vectors) --row.vectors;
+    if (!row.whole && p.stride_w <= 4) row.columns = p.stride_w;
+    const int most = p.w == 1 ? m.vector_registers / 4 : 2;
+    row.channels = row.whole ? all : std::max(1, most / row.columns);
+    while (all % row.channels) --row.channels;
     return row;
 }
 
+// Of a block in one row of the window.
+static int64_t weight_bytes(const Problem &p, const Machine &m) { return 4 * int64_t(p.ci) * row_of(p, m).vectors() * m.lanes; }
+
 void Patches::defaults(const Problem &given, const Machine &m) {
     const Problem p = widest_strides(given);
-    const int width = x86::size_or(p.w, x86::open_width), vectors = row_of(p, m).vectors;
+    const int width = x86::size_or(p.w, x86::open_width), vectors = row_of(p, m).vectors();
+    // Pixels leave room in the first cache for a block's weights.
+    const int most = weight_bytes(p, m) < m.l1_bytes ? 14 : 8;
     int held = 1;
-    while (held < std::min(width, 14) && x86::fits_registers({vectors, held + 1}, m)) ++held;
+    while (held < std::min(width, most) && x86::fits_registers({vectors, held + 1}, m)) ++held;
     xs = x86::even_parts(width, held);
     apart = !row_of(p, m).whole && int64_t(p.ci) * p.co * p.kh * p.kw * 4 > m.l2_bytes / 2;
     // Rows that stay in the second cache beside a block's weights, while the blocks pass.
@@ -55,22 +64,23 @@ void Patches::defaults(const Problem &given, const Machine &m) {
 bool Patches::feasible(const Problem &given, const Machine &m) const {
     const Problem p = widest_strides(given);
     const PatchRow row = row_of(p, m);
-    return patches(p) && p.groups == 1 && !p.nchw() && row.stored >= 4 && row.vectors <= 4 && rows >= 1 && xs >= 1 &&
-           !(apart && row.whole) && (!row.whole || p.co * p.stride_w % m.lanes == 0) && xs <= x86::size_or(p.w, x86::open_width) &&
-           x86::fits_registers({row.vectors, xs}, m);
+    const bool fits = !row.whole || (row.channels <= 4 && p.co * p.stride_w % m.lanes == 0 && !apart);
+    return patches(p) && p.groups == 1 && !p.nchw() && row.stored >= 4 && fits && rows >= 1 && xs >= 1 &&
+           xs <= x86::size_or(p.w, x86::open_width) && x86::fits_registers({row.vectors(), xs}, m);
 }
 
 std::string Patches::layout(const hconv_tensor &t, const Problem &given, const Machine &m) const {
     const Problem p = widest_strides(given);
     const PatchRow row = row_of(p, m);
-    return t.letters != std::string("oihw") ? "" : row.whole ? "hiwo" : "Ohwi" + std::to_string(row.vectors * m.lanes) + "o";
+    const std::string blocks = row.columns > 1 ? "Ohiw" : "Ohwi";
+    return t.letters != std::string("oihw") ? "" : row.whole ? "hiwo" : blocks + std::to_string(row.channels * m.lanes) + "o";
 }
 
 void Patches::apply(TransposedStages &s, const Problem &given, const Target &t) const {
     const Problem p = widest_strides(given);
     const Machine m = Machine::of(t);
     const PatchRow row = row_of(p, m);
-    const int channels = row.whole ? p.co : row.vectors * m.lanes;
+    const int channels = row.whole ? p.co : row.channels * m.lanes;
     Var xo("xo"), xi("xi"), task("task"), yi("yi"), fused("row"), cb("cb"), lane("lane"), unrolled("unrolled");
     s.out.bound(s.co, 0, p.co);
     if (p.n != HCONV_OPEN) s.out.bound(s.n, 0, p.n);
@@ -80,22 +90,25 @@ void Patches::apply(TransposedStages &s, const Problem &given, const Target &t) 
     x86::split_rows(s.out, s.yq, task, yi, rows, p.h);
     s.out.split(s.co, cb, unrolled, channels, TailStrategy::RoundUp);
     s.out.split(unrolled, unrolled, lane, row.stored, TailStrategy::RoundUp);
+    const bool by_pixels = weight_bytes(p, m) > 2 * m.l1_bytes;  // weights come from the second cache: pixels stay in the first
     const Expr width = s.out.output_buffer().dim(1).extent() / p.stride_w;
     x86::specialize_widths(s.out, width, p.w, x86::widths_below(xs), [&](Stage st, int pixels, TailStrategy tail) {
         st.split(s.x, s.xq, s.px, p.stride_w, TailStrategy::RoundUp).split(s.xq, xo, xi, pixels, tail);
-        if (apart) st.reorder({lane, unrolled, s.px, xi, s.py, xo, yi, cb, task, s.n}).fuse(cb, task, task);
-        else st.reorder({lane, unrolled, s.px, xi, s.py, cb, xo, yi, task, s.n});
+        if (by_pixels) st.reorder({lane, unrolled, s.px, xi, s.py, xo, yi, cb, task, s.n});
+        else st.reorder({lane, unrolled, s.px, xi, xo, yi, s.py, cb, task, s.n});
+        if (apart) st.fuse(cb, task, task);
         st.vectorize(lane).unroll(unrolled).unroll(s.px).unroll(xi);
         x86::parallel_tasks(st, task, s.n, p.n);
     });
-    s.acc.bound_extent(s.co, channels).bound_extent(s.px, p.stride_w).bound_extent(s.py, p.stride_h);
-    s.acc.compute_at(s.out, apart ? xo : cb).reorder_storage(s.co, s.px, s.xq);
+    s.acc.bound_extent(s.co, channels).bound_extent(s.px, p.stride_w);
+    s.acc.compute_at(s.out, by_pixels ? s.py : xo).reorder_storage(s.co, s.px, s.xq);
     // Known sizes prove that no zeros are read.
     if (p.h == HCONV_OPEN || p.w == HCONV_OPEN) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
     for (Stage st : {Stage(s.acc), s.acc.update()}) {
         Var lanes = s.co;
         if (row.whole) st.fuse(s.co, s.px, lanes = fused);
         std::vector<VarOrRVar> order{lanes, s.xq};
+        if (row.columns > 1) order = {lanes, s.px, s.xq}, st.unroll(s.px);
         if (st.name() != Stage(s.acc).name()) order.insert(order.end(), {s.r.x, s.r.y, s.r.z});
         st.reorder(order).vectorize(lanes, m.lanes).unroll(lanes).unroll(s.xq);
     }

@@ -14,13 +14,9 @@ const Filter &filter_2_3() {
     return f;
 }
 
-// The same points for windows of two.
-const Filter &filter_3_2() {
-    static const Filter f{3, 2, 4,
-                          {1, 1, 1, 0, 0, 1, -1, 0, 0, 1, 1, 1},
-                          filter_2_3().forward,
-                          {1, 0, .5, .5, .5, -.5, 0, 1},
-                          2, 1};
+// For windows of two: d0 g0 + d1 g1 and d1 g0 + d2 g1 from (d0 - d1) g0, d1 (g0 + g1) and (d1 - d2) g1.
+const Filter &filter_2_2() {
+    static const Filter f{2, 2, 3, {1, 1, 0, 0, 1, -1}, {1, -1, 0, 0, 1, 0, 0, 1, -1}, {1, 0, 1, 1, 0, 1}, 1, 1};
     return f;
 }
 

@@ -1,4 +1,4 @@
-// filtering.h - what minimal filtering may round: fast allows kernels F(2,3), F(4,3), F(3,2), whose sums hold more than the window.
+// filtering.h - what minimal filtering may round: fast allows kernels F(2,3), F(4,3), F(2,2), whose sums hold more than the window.
 // SPDX-License-Identifier: MIT
 // Y = A^T (sum_c (G w G^T) o (B^T d B)) A over tiles of m x m outputs from output 0 on (a dilated window: d x d interleaved
 // grids of them). Every sum of it, in any order, is bounded like others: the magnitudes that reach an output are
@@ -22,7 +22,7 @@ struct Filter {
 };
 const Filter &filter_2_3();
 const Filter &filter_4_3();
-const Filter &filter_3_2();
+const Filter &filter_2_2();
 
 class Filtering {
 public:

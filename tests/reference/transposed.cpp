@@ -3,8 +3,8 @@
 // SPDX-License-Identifier: MIT
 // y[n,o,i,j] = act(bn(b[o] + sum_{c,u,v} W[c, o mod (co/g), u, v] x[n,c,a,b]) + residual)
 // over the channels c of o's group and all (u, a), (v, b) with a sh + u dh - pt = i, b sw + v dw - pl = j.
-// fast allows minimal filtering of 4 x 4 windows at stride 2: the bound is the wider of the direct sum's and F(3,2)'s, of the
-// phase (i + pt) % 2, (j + pl) % 2 as a window of 2 x 2 that ends at input ((i + pt) / 2, (j + pl) / 2).
+// fast allows minimal filtering of 4 x 4 windows at stride 2: the bound is the wider of the direct sum's and F(2,2)'s, of the
+// phase i % 2, j % 2 as a window of 2 x 2 that ends at input ((i + pt) / 2, (j + pl) / 2).
 #include "families.h"
 
 #include "filtering.h"
@@ -33,15 +33,16 @@ struct Phases {
             for (int o = 0; o < p.co; ++o)
                 for (int c = 0; c < p.ci; ++c)
                     for (int k = 0; k < 4; ++k) {
-                        const int u = phase / 2 + (k / 2 ? 0 : 2), v = phase % 2 + (k % 2 ? 0 : 2);
+                        const int u = (phase / 2 + p.pad_top) % 2 + (k / 2 ? 0 : 2), v = (phase + p.pad_left) % 2 + (k % 2 ? 0 : 2);
                         const double value = norm.scale[o] * weight[((int64_t(c) * p.co + o) * 4 + u) * 4 + v];
                         w.v[w.at(o, k / 2, k % 2, c)] = value, w.mag[w.at(o, k / 2, k % 2, c)] = std::fabs(value);
                     }
             windows.push_back(w);
         }
-        for (const Weights &w : windows)
-            filters.push_back(std::make_unique<Filtering>(filter_3_2(), x, w, Steps{1, 1, 1, 1, 1, 1},
-                                                          (hconv_transposed_ow(&p) + p.pad_left) / 2 + 1));
+        for (int phase = 0; phase < 4; ++phase)
+            filters.push_back(std::make_unique<Filtering>(
+                filter_2_2(), x, windows[size_t(phase)],
+                Steps{1, 1, 1, 1, 1 - (phase / 2 + p.pad_top) / 2, 1 - (phase % 2 + p.pad_left) / 2}, hconv_transposed_ow(&p) / 2 + 1));
     }
 };
 
@@ -75,8 +76,7 @@ std::vector<Output> families::transposed(const Request &r) {
         };
         Num y = finished(sum);
         if (phases) {
-            const int e = i + p.pad_top, f = j + p.pad_left;
-            Num other = finished(phases->filters[size_t(e % 2 * 2 + f % 2)]->sum(sum.v, n, o, e / 2, f / 2));
+            Num other = finished(phases->filters[size_t(i % 2 * 2 + j % 2)]->sum(sum.v, n, o, i / 2, j / 2));
             if (other.error() > y.error()) y = other;
         }
         return activate(p.activation, y, slope_of(r, o));
