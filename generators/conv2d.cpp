@@ -11,12 +11,6 @@ namespace hconv {
 
 using namespace Halide;
 
-// Only the taps, `reach` away, for which an output of first .. first + count - 1 reads inside [0, size).
-static void meets_input(RDom &r, const Expr &first, int count, int stride, const Expr &reach, const Expr &size) {
-    r.where(first * stride + reach < size);
-    r.where((first + count - 1) * stride + reach >= 0);
-}
-
 class Conv2d : public ConvGenerator<Conv2d, Conv2dStages> {
 public:
     void algorithm(const Problem &p, const Tensors &t, Conv2dStages &s) {
@@ -38,13 +32,6 @@ public:
                               : inside_or_zero(likely(s.ix), likely(s.iy), w, h, likely_in);
         Expr ix = sampled ? Expr(s.x) : s.x * p.stride_w + s.r.y * p.dilation_w - pad_left(p, w);
         Expr iy = sampled ? Expr(s.y) : s.y * p.stride_h + s.r.z * p.dilation_h - pad_top(p, h);
-        if (depthwise && p.has_padding() && SkippedBlock::large(p) && !s.whole_windows) {
-            const SkippedBlock block(p);
-            // Columns go in pairs, which share what they load.
-            Expr left = s.x / block.w * block.w * p.stride_w + s.r.y / 2 * 2 * p.dilation_w - pad_left(p, w);
-            s.r.where(left < w && left + (block.w - 1) * p.stride_w + p.dilation_w >= 0);
-            meets_input(s.r, s.y / block.h * block.h, block.h, p.stride_h, s.r.z * p.dilation_h - pad_top(p, h), h);
-        }
         if (s.rows_left_out && p.has_padding()) {
             s.r.where(iy >= 0 && iy < h);
             iy = clamp(iy, 0, h - 1);

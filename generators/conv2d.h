@@ -8,19 +8,8 @@
 
 namespace hconv {
 
-// Depthwise convolution with a large window skips the taps that meet only zeros for a whole block of outputs, of this size.
-struct SkippedBlock {
-    explicit SkippedBlock(const Problem &p) : w(even_part(p.ow(), 7)), h(even_part(p.oh(), 4)) {}
-    static bool large(const Problem &p) { return p.kh * p.kw > 100; }
-    int w, h;
-
-private:
-    static int even_part(int size, int most) {
-        if (size == HCONV_OPEN) return most;
-        int parts = (size + most - 1) / most;
-        return (size + parts - 1) / parts;
-    }
-};
+// Depthwise: a window with so many taps is worth a copy of what it reads, and loops of its own.
+inline bool large_window(const Problem &p) { return p.kh * p.kw > 100; }
 
 struct Conv2dStages {
     static constexpr const char *family = "conv2d";
@@ -28,8 +17,6 @@ struct Conv2dStages {
     Halide::Var ci{"ci"}, ix{"ix"}, iy{"iy"};
     // Asked for by a schedule: taps of rows outside the map are left out, and padded has zeros beside the rows only.
     bool rows_left_out = false;
-    // Asked for by a schedule: no tap of a large depthwise window is left out, so that a row of it is there at a time.
-    bool whole_windows = false;
     // Asked for by a schedule: sums are indexed by group and place in it, so that lanes can be groups.
     bool by_groups = false;
     Halide::RDom r;                // r.x = input channel within the group, r.y = kx, r.z = ky

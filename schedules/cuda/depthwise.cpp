@@ -21,7 +21,7 @@ struct CudaDepthwise : Schedule<Conv2dStages> {
 
     void defaults(const Problem &p, const Machine &) override {
         const int ow = cuda::size_or(p.ow(), 56), oh = cuda::size_or(p.oh(), 56), images = cuda::size_or(p.n, 1);
-        const bool large = SkippedBlock::large(p), small_window = p.kh * p.kw <= 9;
+        const bool large = large_window(p), small_window = p.kh * p.kw <= 9;
         channels = p.nchw() || !small_window ? 1 : cuda::vector_of({p.co, p.co / p.groups == 1 ? 4 : 1});
         pixels = p.nchw() ? 1 : cuda::even_parts(ow, small_window ? 4 : 8);
         rows = std::min(oh, p.nchw() ? 4 : small_window ? 1 : 2);
@@ -42,7 +42,6 @@ struct CudaDepthwise : Schedule<Conv2dStages> {
                p.dilation_w <= 4 && p.stride_w <= 4 && ct * xt * yt <= 512 && (!p.has_padding() || region(p).bytes() <= cuda::most_shared);
     }
     int preference(const Problem &) const override { return 2; }
-    void formulate(Conv2dStages &s) const override { s.whole_windows = true; }
 
     void apply(Conv2dStages &s, const Problem &p, const Target &) const override {
         const Var cv("cv"), xi("xi"), yi("yi"), c0("c0"), x0("x0"), y0("y0"), cb("cb"), xb("xb"), yb("yb");
