@@ -98,7 +98,10 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
     s.acc.unroll(s.yq).update().reorder({s.co, s.xq, s.yq, s.r.x, s.r.y, s.r.z}).unroll(s.yq);
     const bool plain = !p.nchw() && !depthwise(p) && p.dilation_h == 1 && p.dilation_w == 1;
     if (plain) x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci / p.groups, m);
-    if (plain && m.multiplies_by_lane && p.ci / p.groups % 2 == 0) s.padded.in(s.acc).unroll(s.iy);
+    if (plain && m.multiplies_by_lane && p.ci / p.groups % 2 == 0) {
+        if (ys == 1) s.padded.in(s.acc).bound_extent(s.iy, 1);
+        s.padded.in(s.acc).unroll(s.iy);
+    }
     if (p.nchw() && !depthwise(p)) {
         s.padded.compute_at(s.out, task).reorder(s.ix, s.ci, s.iy, s.n).reorder_storage(s.ix, s.ci, s.iy, s.n);
         s.padded.vectorize(s.ix, m.lanes, TailStrategy::RoundUp);

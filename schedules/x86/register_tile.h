@@ -1,0 +1,49 @@
+// register_tile.h - the block of sums that stays in registers: what fits, and which is best.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "schedules/machine.h"
+#include "schedules/sizes.h"
+
+#include <algorithm>
+
+namespace hconv::x86 {
+
+// A block of vectors x scalars accumulators. One step of the sum loads `vectors` vectors, broadcasts `scalars` values
+// and multiplies every one by every other.
+struct RegisterTile {
+    int vectors, scalars;
+};
+
+// Do the tile's accumulators, its vectors and a broadcast value fit the registers? AVX-512 broadcasts inside the
+// multiply-add; SSE multiplies into one register more; NEON multiplies by a lane of a register, one a scalar, and the
+// compiler wants one to spare.
+inline bool fits_registers(const RegisterTile &t, const Machine &m) {
+    if (m.multiplies_by_lane) return t.vectors * t.scalars + t.vectors + t.scalars + 1 < m.vector_registers;
+    int extra = m.lanes == 16 ? 0 : m.lanes == 8 ? 1 : 2;
+    return t.vectors * t.scalars + t.vectors + extra <= m.vector_registers;
+}
+
+// May the tile be the best one? Two multiply-adds start a cycle and take four: fewer sums than eight wait for each other.
+inline bool is_busy(const RegisterTile &t, int most_vectors, int most_scalars) {
+    return t.vectors <= most_vectors && t.vectors * t.scalars >= std::min(8, most_vectors * most_scalars);
+}
+
+// The tile, of `most_vectors` at most, that covers vectors x scalars in the least time. Per step of the sum two
+// multiply-adds or two loads start a cycle, and ten accumulators hide the latency; what hangs over the edge is computed
+// in vain. Vectors come from farther away than broadcasts and take a little longer; where multiply-adds take lanes,
+// scalars are loaded like them.
+inline RegisterTile best_tile(int vectors, int scalars, const Machine &m, int most_vectors = 8) {
+    RegisterTile best{1, 1};
+    const double far = m.multiplies_by_lane ? 0 : 0.1;
+    double least = 1e30;
+    for (RegisterTile t{1, 1}; t.vectors <= std::min(vectors, most_vectors); ++t.vectors)
+        for (t.scalars = 1; t.scalars <= scalars && fits_registers(t, m); ++t.scalars) {
+            const double step = std::max({t.vectors * t.scalars, t.vectors + t.scalars, 10}) + 1 + far * t.vectors;
+            const double time = step * ceil_div(vectors, t.vectors) * ceil_div(scalars, t.scalars);
+            if (time < least) least = time, best = t;
+        }
+    return best;
+}
+
+}  // namespace hconv::x86
