@@ -47,8 +47,8 @@ inline int rows_of(const Problem &p, const Machine &m, int channels) {
     const int most = std::clamp(held / p.stride_h, 4, 16);
     if (oh <= most) return oh;
     auto busier = [&](int rows) { return rows * ceil_div(ceil_div(oh, rows), 2); };
-    int best = most;
-    for (int rows = most + most / 4; rows >= std::max(4, most / 2); --rows)
+    int best = most, more = p.dilation_h == 1 ? std::max(most / 4, 3) : most / 4;
+    for (int rows = most + more; rows >= std::max(4, most / 2); --rows)
         if (busier(rows) < busier(best)) best = rows;
     return best;
 }
