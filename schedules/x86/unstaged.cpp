@@ -111,7 +111,7 @@ bool Unstaged::feasible(const Problem &p, const Machine &m) const {
 
 bool Unstaged::promising(const Problem &p, const Machine &m) const {
     return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * most_rows(p)) &&
-           ys <= most_rows(p) && !(row_u && ci_u > 1) && (!spread || p.stride_w > 1 || p.groups > 1) &&
+           ys <= most_rows(p) && (!row_u || (has_short_sum(p, m) && ci_u == 1)) && (!spread || p.stride_w > 1 || p.groups > 1) &&
            (tasks_are_blocks(p, m) ? rows == usual_rows(p, m) : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
 }
 
