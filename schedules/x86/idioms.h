@@ -199,13 +199,6 @@ inline void stage_input(Func padded, const Var &ci, const Var &iy, int channels,
     padded.parallel(iy, 4, TailStrategy::GuardWithIf);
 }
 
-// The input itself, once before all tasks, with a little room behind every pixel: pixels whose channels are a power of
-// two lie in the same few sets of the first cache, which cannot hold a block's.
-inline void stage_spread(Func copied, const Var &ci, const Var &iy, int channels, const Machine &m) {
-    stage_input(copied, ci, iy, channels, m);
-    copied.align_storage(ci, channels + m.lanes);
-}
-
 // The same for planes: the rows of all channels that one output row reads lie together.
 inline void stage_planes(Func padded, Func out, const Var &task, const Var &ci, const Var &x, const Var &y,
                          const Var &n, const Machine &m) {

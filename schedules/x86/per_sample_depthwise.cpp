@@ -20,9 +20,8 @@ struct MixedDepthwise : Schedule<Stages> {
     void defaults(const Problem &p, const Machine &m) override {
         const int width = x86::size_or(p.ow(), x86::open_width), height = x86::size_or(p.oh(), 64);
         ys = m.vector_registers == 32 && p.stride_h == 1 && !p.open() && height % 2 == 0 ? 2 : 1;
-        xs = x86::even_parts(width, m.vector_registers == 32 ? 7 : m.lanes == 4 ? 4 : 7);
-        rows = ys * x86::even_parts(height / ys, 14 / ys);
-        if (rows == height && height >= 2 * ys) rows = ys * x86::even_parts(height / ys, x86::ceil_div(height / ys, 2));
+        xs = x86::even_parts(width, m.lanes == 4 && m.vector_registers == 16 ? 4 : 7);
+        rows = ys * x86::even_parts(height / ys, std::min(14 / ys, x86::ceil_div(height / ys, 2)));  // two tasks at least
     }
 
     bool feasible(const Problem &p, const Machine &m) const override {

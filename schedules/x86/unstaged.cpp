@@ -169,8 +169,11 @@ void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y).unroll(s.r.y);
     if (row_u) s.acc.update().reorder({s.co, s.r.y, s.x, s.y, s.r.x, s.r.z});
     if (unrolled_rows) s.acc.update().unroll(s.r.z);
-    if (spread == 2) s.copied.compute_at(s.out, task).vectorize(s.ci, m.lanes).align_storage(s.ci, p.ci + m.lanes);
-    else if (spread) x86::stage_spread(s.copied, s.ci, s.iy, p.ci, m);
+    if (spread == 2) x86::stage_rows(s.copied, s.out, task, s.ci, p.ci, m);
+    else if (spread) x86::stage_input(s.copied, s.ci, s.iy, p.ci, m);
+    // Room behind every pixel: pixels whose channels are a power of two lie in the same few sets of the first cache, which cannot
+    // hold a block's.
+    if (spread) s.copied.align_storage(s.ci, p.ci + m.lanes);
 }
 
 }  // namespace hconv
