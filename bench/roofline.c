@@ -109,6 +109,9 @@ typedef struct team {
     int copy, threads;
     double seconds;
     const int *cpus;
+#if defined(__linux__)
+    cpu_set_t allowed; /* to the caller */
+#endif
     volatile int ready, ended; /* by __atomic */
 } team;
 
@@ -119,14 +122,16 @@ typedef struct member {
     double rate;
 } member;
 
+/* Each member on a core of its own: the one that was named for it, or its turn of those allowed. */
 static void pin(const team *t, int number) {
 #if defined(__linux__)
-    if (t->cpus) {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET((size_t)t->cpus[number], &set);
-        sched_setaffinity(0, sizeof set, &set);
-    }
+    cpu_set_t set;
+    int core = 0;
+    if (!t->cpus && CPU_COUNT(&t->allowed) < t->threads) return;
+    for (int seen = CPU_ISSET(0, &t->allowed); !t->cpus && seen <= number; seen += CPU_ISSET((size_t)core, &t->allowed)) ++core;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)(t->cpus ? t->cpus[number] : core), &set);
+    sched_setaffinity(0, sizeof set, &set);
 #else
     (void)t, (void)number;
 #endif
@@ -173,6 +178,9 @@ static double run_team(team *t) {
     double rate = 0;
     const size_t each = ((t->bytes > least ? t->bytes : least) + 127) / 64 * 64;
     if (t->threads < 1 || t->threads > MOST_THREADS) return 0;
+#if defined(__linux__)
+    if (sched_getaffinity(0, sizeof t->allowed, &t->allowed)) return 0;
+#endif
     if (each * (size_t)t->threads + 64 > held) {
         free(memory);
         held = each * (size_t)t->threads + 64;
@@ -188,6 +196,9 @@ static double run_team(team *t) {
     t->threads = made;
     work(&members[0]);
     for (i = 1; i < made; ++i) pthread_join(handles[i], NULL);
+#if defined(__linux__)
+    sched_setaffinity(0, sizeof t->allowed, &t->allowed);
+#endif
     for (i = 0; i < made; ++i) rate += members[i].rate;
     return rate;
 }

@@ -1,5 +1,5 @@
 /* roofline.h - the limits of this machine, measured. SPDX-License-Identifier: MIT
- * cpus: the core of each thread, the caller's first; NULL leaves them to the system. Each call takes about `seconds`. */
+ * cpus: the core of each thread, the caller's first; NULL: those allowed to the caller, in turn. Each call takes about `seconds`. */
 #ifndef HCONV_BENCH_ROOFLINE_H
 #define HCONV_BENCH_ROOFLINE_H
 

@@ -1,5 +1,5 @@
 // tune.cpp - see tune.h. A batch: the default, the best so far and new candidates are compiled at once, linked into one
-// program, checked, and timed in turns; what is clearly slower than the best leaves early. At the end the three best meet the
+// program, checked, and timed in turns; what is clearly slower than the best leaves early. At the end the five best meet the
 // incumbent in paired rounds, and only what wins those becomes a record.
 // SPDX-License-Identifier: MIT
 #include "tools/tune.h"
@@ -30,7 +30,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kBatch = 16;
+constexpr size_t kBatch = 16, kFinalists = 5;
 constexpr int kFinalRounds = 15, kPackedRounds = 9;
 constexpr double kWorth = 1.01;      // a median gain below it is no gain
 constexpr double kNoWorse = 0.97;    // that every way of running must keep
@@ -326,7 +326,7 @@ private:
         for (const Candidate &c : t.candidates)
             if (c.record.good() && c.schedule != t.incumbent) ranked.push_back({-c.record.gain, c.schedule});
         std::sort(ranked.begin(), ranked.end());
-        for (size_t i = 0; i < ranked.size() && schedules.size() < 4; ++i) schedules.push_back(ranked[i].second);
+        for (size_t i = 0; i < ranked.size() && schedules.size() <= kFinalists; ++i) schedules.push_back(ranked[i].second);
         if (std::find(schedules.begin(), schedules.end(), t.standard) == schedules.end()) schedules.push_back(t.standard);
         last_records.clear();
         finals(t, schedules);

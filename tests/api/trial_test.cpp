@@ -9,7 +9,9 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <sched.h>
 #include <string>
+#include <unistd.h>
 
 extern "C" int hconv1_do_par_for(void *user_context, int (*task)(void *, int, uint8_t *), int min, int count,
                                  uint8_t *closure);
@@ -36,6 +38,7 @@ enum Fault {
     wrong_tap,
     drops_remainder,
     never_ends,
+    wants_cores, // fails where its threads may meet on one core
 };
 Fault fault; // of the kernel; a trial's process inherits it
 
@@ -49,12 +52,22 @@ std::atomic<int> last_task; // what depends_on_order depends on
 // Two tasks may write one element here: no race for a sanitizer to stop at before the trial says so.
 void put(float *to, float value) { __atomic_store(to, &value, __ATOMIC_RELAXED); }
 
+size_t first_core; // that this program may use
+
+// The caller on the first core only, the others kept off it.
+bool is_apart() {
+    cpu_set_t mine;
+    if (sched_getaffinity(0, sizeof mine, &mine)) return false;
+    const bool first = CPU_ISSET(first_core, &mine);
+    return gettid() == getpid() ? first && CPU_COUNT(&mine) == 1 : !first;
+}
+
 // y(o, i) = bias(o) + sum_c weight(o, c) x(c, i): one pixel i a task, its input gathered into scratch memory.
 int pixel_task(void *user_context, int i, uint8_t *closure) {
     const Buffers &b = *reinterpret_cast<const Buffers *>(closure);
     int ci = b.x->dim[0].extent, co = b.y->dim[0].extent, pixels = b.y->dim[1].extent;
     float *row = static_cast<float *>(hconv1_malloc(user_context, 64)), *x = floats(b.x) + i * ci;
-    if (!row) return -1;
+    if (!row || (fault == wants_cores && !is_apart())) return -1;
     volatile float ignored = 0;
     float kept = row[ci];
     for (int c = 0; c < ci; ++c) row[c] = x[c];
@@ -116,6 +129,7 @@ Outcome try_kernel(Fault f, unsigned checks = HCONV_TRIAL_ALL, hconv_fill_kind d
     Judge judge(p, data, 1);
     hconv_trial t{};
     t.kernel = &k, t.problem = &p, t.data = judge.data(), t.checks = checks, t.limit_seconds = f == never_ends ? 1 : 60;
+    if (f == wants_cores) t.rounds = 3, t.threads = 2;
     std::unique_ptr<hconv_trial_result, void (*)(hconv_trial_result *)> r(hconv_trial_run(&t), hconv_trial_free);
     if (!r) return {HCONV_FAILED, false, "no result"};
     return {r->outcome, r->outcome == HCONV_PASSED && judge.verdict(r->output).good, r->sentence};
@@ -173,6 +187,15 @@ TEST(Trial, AnEndlessLoopEnds) {
     Outcome o = try_kernel(never_ends, 0);
     EXPECT_EQ(o.trial, HCONV_FAILED);
     EXPECT_NE(o.sentence.find("not done after 1 s"), std::string::npos) << o.sentence;
+}
+
+TEST(Trial, TimedThreadsDoNotShareACore) {
+    cpu_set_t all;
+    ASSERT_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+    if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two cores";
+    for (first_core = 0; !CPU_ISSET(first_core, &all);) ++first_core;
+    Outcome o = try_kernel(wants_cores, 0);
+    EXPECT_EQ(o.trial, HCONV_PASSED) << o.sentence;
 }
 
 TEST(Judge, SeesWrongSums) {
