@@ -22,7 +22,6 @@ add_executable(hconv
     tools/emitted_files.cpp
     tools/hconv.cpp
     tools/measure.cpp
-    tools/own_floor.cpp
     tools/pack_up.cpp
     tools/packed.cpp
     tools/problem_list.cpp

@@ -27,7 +27,7 @@ Expr group_start(const Expr &co, int inputs, int outputs, int groups) {
 
 // exp(v) = 2^k exp(r), |r| <= ln(2) / 2, by a polynomial whose relative error is 1.1e-7 (least greatest error, fitted on that
 // interval). The argument is clamped where float32 would overflow: infinities are not assumed to work, and no case is left over.
-static Expr safe_exp(const Expr &v) {
+Expr safe_exp(const Expr &v) {
     Expr x = clamp(v, -87.0f, 87.0f);
     Expr k = cast<int>(x * 1.44269504f + 128.5f) - 128;  // a sum above zero: what cuts off its fraction rounds down
     Expr r = x - cast<float>(k) * 0.69314718f;

@@ -50,7 +50,7 @@ Func Head::softmax(const std::string &name, const Func &in, int count) {
     Func most = add(name + "_most"), power = add(name + "_power"), sum = add(name + "_sum"), value = add(name);
     most(s.n) = in(0, s.n);
     most(s.n) = max(most(s.n), in(e, s.n));
-    power(s.co, s.n) = exp(max(in(s.co, s.n) - most(s.n), -87.0f));
+    power(s.co, s.n) = safe_exp(in(s.co, s.n) - most(s.n));
     sum(s.n) = 0.0f;
     sum(s.n) += power(e, s.n);
     value(s.co, s.n) = power(s.co, s.n) / sum(s.n);

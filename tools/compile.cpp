@@ -5,7 +5,6 @@
 
 #include "tools/autoschedule.h"
 #include "tools/cuda.h"
-#include "tools/own_floor.h"
 #include "tools/process.h"
 #include "tools/workspace.h"
 
@@ -80,8 +79,6 @@ Lowered lower(Built &b) {
     auto *pass = new WorkspacePass(b.argument_names);
     std::unique_ptr<WorkspacePass> owner(pass);
     b.pipeline.add_custom_lowering_pass(pass, [] {});
-    OwnFloorPass own_floor;
-    if (floor_is_a_call(b.target)) b.pipeline.add_custom_lowering_pass(&own_floor, [] {});
     Halide::Module m = b.pipeline.compile_to_module(b.inputs, "hconv_kernel", b.target, Halide::LinkageType::ExternalPlusArgv);
     return {m, pass->root, pass->slot};
 }
