@@ -107,6 +107,8 @@ def longer(items):
     return any(re.match(r"db[2-9]|bior|sym|coif|rbio|dmey", i) for i in items)
 
 
+MARKS = ("**<**: less than is asked; \"at the limit\": what the class would be if none of our kernels took longer than the multiply-adds or "
+         "the bytes of its layer need on this machine.")
 RATIO = figures.ratio
 # (name, rows, figure, {threads or isa: (geometric mean, least one)}); a figure of None asks for nothing.
 CLASSES = [
@@ -168,13 +170,23 @@ def name_of(setting):
     return f"{'' if isa == 'best' else isa + ', '}{threads} thread{'s' * (threads > 1)}"
 
 
+def at_the_limit(result, setting, entry):
+    """The class's mean if no layer took longer than it needs at least; None where that is not known: `fast` has other multiply-adds."""
+    found = [(value, share(r)) for value, r in values_of(result, *setting, entry) if "fast" not in parts(r)[2]]
+    if entry[2] not in (RATIO, figures.dense_ratio) or not found or any(s is None for _, s in found):
+        return None
+    return figures.geomean([value / min(s, 1) for value, s in found])
+
+
 def cell(result, setting, entry):
     values = [v for v, _ in values_of(result, *setting, entry)]
     if not values:
         return ""
     mean, least = wanted(entry, *setting)
     worst = max(values) if entry[0] in LESS_IS_BETTER else min(values)
-    return f"{judged(figures.geomean(values), mean, entry[0])} / {judged(worst, least, entry[0])} ({len(values)})"
+    most = at_the_limit(result, setting, entry) if mean and figures.geomean(values) < mean else None
+    return (f"{judged(figures.geomean(values), mean, entry[0])} / {judged(worst, least, entry[0])} ({len(values)})" +
+            (f", {figures.number(most)} at the limit" if most else ""))
 
 
 def table(result):

@@ -83,8 +83,7 @@ def text(result):
             f"hconv: n h w c; nchw: n c h w; -cl: channels-last. Bold: the best rival. Taken off a rival's time for the "
             f"call, microseconds: {overhead or 'nothing'}."]
     left_out = [f"Left out: {'; '.join(f'{name}: {why}' for name, why in result['left_out'].items())}."]
-    parts = head + (left_out if result["left_out"] else []) + [limits_text(result), "Classes; **<**: less than is asked.",
-                                                               classes.table(result)]
+    parts = head + (left_out if result["left_out"] else []) + [limits_text(result), f"Classes; {classes.MARKS}", classes.table(result)]
     return "\n\n".join([p for p in parts if p] + [table(result, *s) for s in settings(result)])
 
 
@@ -94,8 +93,7 @@ def short_head(result):
 
 def by_classes(result):
     rows = {row["problem"] for row in result["rows"] if "timings" in row}
-    return (f"{short_head(result)} {len(rows)} layers by class; figures are ratios unless the class says otherwise; **<**: less than "
-            f"we ask of ourselves.\n\n{classes.table(result)}")
+    return (f"{short_head(result)} {len(rows)} layers by class; figures are ratios unless the class says otherwise; {classes.MARKS}\n\n{classes.table(result)}")
 
 
 def short(result):

@@ -118,6 +118,14 @@ class Classes(unittest.TestCase):
         self.assertIn("| spd | 1.15 / - | 2 / 2 (1) |", table)
         self.assertIn(">grouped</text>", classes.plot(r))
 
+    def test_at_the_limit(self):
+        known = {"flops": 5e6, "bytes_moved": 1e5, "limits": self.LIMITS}  # 50 us at least
+        half = {**row("grouped_ci8_h8_co8_k3_g4", hconv=100, openvino=120), **known}
+        beyond = {**row("grouped_ci8_h8_co8_k3_g2", hconv=40, openvino=80), **known}
+        self.assertIn("| 1.55 **<** / 1.2 (2), 2.19 at the limit |", classes.table(result(half, beyond)))
+        fast = {**row("transposed_ci8_h8_co8_k4_s2_p1_fast", hconv=100, openvino=120), **known}
+        self.assertNotIn("at the limit", classes.table(result(fast)))
+
 
 class Lists(unittest.TestCase):
     def test_lines(self):
