@@ -1,6 +1,6 @@
 # The words people type. SPDX-License-Identifier: MIT
 # PRESET=dev|release|ci|asan|tsan|coverage chooses the build, HCONV_ENV another folder for the environment.
-.PHONY: help demo demo-arm test test-full test-arm arm-inspect cuda-inspect goldens bench bench-rivals tune fuzz static faults tune-faults build clean
+.PHONY: help demo demo-arm test test-full test-arm arm-inspect x86-inspect cuda-inspect goldens bench bench-rivals tune fuzz static faults tune-faults build clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 demo: ## compile the face detector's layers, link them into a C program, find a face in a photo
@@ -14,7 +14,9 @@ test-full: ## the same, then every kernel of the full problem lists
 test-arm: ## every kernel of the smoke and full lists and all golden cases on emulated ARM processors (an hour)
 	@scripts/build.sh && tests/arm.sh --all
 arm-inspect: ## what the hot loops of ARM kernels are bound by, into docs/arm.md; needs llvm-19
-	@scripts/build.sh hconv && python3 bench/arm_inspect.py build/$(or $(PRESET),release)/hconv --write --check
+	@scripts/build.sh hconv && python3 bench/loop_inspect.py build/$(or $(PRESET),release)/hconv arm --write --check
+x86-inspect: ## what the hot loops of x86 kernels are bound by, beside what was measured, into docs/bench.md; needs llvm-19
+	@scripts/build.sh hconv && python3 bench/loop_inspect.py build/$(or $(PRESET),release)/hconv x86 --write $(addprefix --measured ,$(wildcard out/rivals.json))
 cuda-inspect: ## registers, spills, shared memory of CUDA kernels, into docs/cuda.md; needs ptxas
 	@scripts/build.sh hconv && python3 bench/cuda_inspect.py build/$(or $(PRESET),release)/hconv --write --check
 goldens: ## run every case below HCONV_GOLDENS (default: tests/goldens) through the public API
