@@ -17,6 +17,8 @@ struct PerSampleStages {
     Halide::RDom r;                  // input channel within the group, kx, ky
     std::vector<Halide::Func> head;  // the network on the pooled input, in order: (unit, n) or (n)
     Halide::Func mixed{"mixed"};     // (co, ci in group, kx, ky, n): the kernel of each sample
+    Halide::Func blocked{"blocked"};  // mixed as the weights are packed: (co in block, ci, kx, ky, block, n); undefined without blocks
+    Halide::Var block{"block"};
     Halide::Func mixed_bias;         // (co, n); undefined where no bias is mixed
     Halide::Func padded{"padded"};   // (ci, ix, iy, n): the input with zeros around it
     Halide::Func acc{"acc"};         // pure: bias; update 0: multiply-accumulate over r
