@@ -26,9 +26,10 @@ struct Mixed : Schedule<Stages> {
         co_vecs = tile.vectors, xs = x86::even_parts(ow, tile.scalars);
         rows = x86::rows_of(p, m);
         const Tasks in = tasks(p, channels(p, m), m);
-        // Where every task mixes the kernel again: sums enough to make little of it, but two tasks.
+        // Where every task mixes the kernel again: sums enough to make little of it, but two tasks, and where there are more, four.
         const int oh = x86::size_or(p.oh(), 64), enough = x86::ceil_div(16 * p.extra[HCONV_EX], ow), half = x86::ceil_div(oh, 2);
-        if (!in.blocks) rows = enough <= half ? std::clamp<int>(rows, enough, half) : std::min(2 * enough, oh);
+        const int least = std::max(enough, std::min(8 * enough, x86::ceil_div(oh, 4)));
+        if (!in.blocks) rows = enough <= half ? std::clamp<int>(rows, least, half) : std::min(2 * enough, oh);
         // Where blocks share rows: few, that stay near while the kernels of all blocks pass.
         else if (in.blocks > 1) rows = std::clamp<int>(m.l2_bytes / 8 / (4 * p.ci * x86::size_or(p.w, 128)), 1, rows);
     }
@@ -58,9 +59,10 @@ struct Mixed : Schedule<Stages> {
         const Tasks in = tasks(p, co, m);
         Var xo("xo"), xi("xi"), task("task"), yi("yi"), lane("ml"), vector("mv");
         const Var at = in.blocks ? group : co.block;
+        const bool long_sums = std::max(p.n, 1) * x86::size_or(p.w, 128) * x86::size_or(p.h, 64) >= 512;
         for (size_t i = 0; i < s.head.size(); ++i) {
             if (i == 0 && p.nchw()) x86::sum_along_rows(s.head[i], s.ci, m);
-            else if (i == 0 && x86::map_bytes(p) >= 128 << 10) x86::sum_in_parts(s.head[i], s.ci, s.n, rows * p.stride_h, p, m);
+            else if (i == 0 && long_sums) x86::sum_in_parts(s.head[i], s.ci, s.n, rows * p.stride_h, p, m);
             else schedule_generic(s.head[i], 0, false, t);
         }
         x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
@@ -93,12 +95,13 @@ private:
     };
     Var group{"group"}, sample{"sample"};
 
-    // Rows mix the kernels again in every task: where the experts weigh less than the input that blocks would read again, or
-    // outputs are few. Else experts are read once for several samples, and where they are many, the input for several blocks.
+    // Rows mix the kernels again in every task: where outputs are few, or the experts weigh less than the input that blocks
+    // would read again, much less where no border is copied for that. Else experts are read once for several samples, and
+    // where they are many, the input for several blocks.
     static Tasks tasks(const Problem &p, const x86::ChannelBlocks &co, const Machine &m) {
         const int blocks = x86::ceil_div(p.co, co.size());
         const int64_t kernels = 4 * int64_t(p.ci) * p.kh * p.kw * co.size(), experts = p.extra[HCONV_EX] * kernels * blocks;
-        if (blocks < 4 || experts <= x86::map_bytes(p)) return {0, 1};
+        if (blocks < 4 || experts * (p.has_padding() ? 1 : 8) <= x86::map_bytes(p)) return {0, 1};
         Tasks in{1, p.n == HCONV_OPEN ? 1 : p.n % 4 == 0 ? 4 : p.n % 2 == 0 ? 2 : 1};
         if (in.samples == 1 || experts <= 4 * m.l2_bytes) return in;
         auto held = [&](int more) { return more * in.blocks * in.samples * kernels <= 2 * m.l2_bytes; };
