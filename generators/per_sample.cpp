@@ -72,7 +72,12 @@ void convolve_by_mixed(const Problem &p, const Tensors &t, PerSampleStages &s, c
     Expr ix = s.x * p.stride_w + s.r.y * p.dilation_w - pad_left(p, w);
     Expr iy = s.y * p.stride_h + s.r.z * p.dilation_h - pad_top(p, h);
     s.acc(s.co, s.x, s.y, s.n) = bias;
-    s.acc(s.co, s.x, s.y, s.n) += s.mixed(s.co, s.r.x, s.r.y, s.r.z, s.n) * s.padded(ci, ix, iy, s.n);
+    Expr kernel = s.mixed(s.co, s.r.x, s.r.y, s.r.z, s.n);
+    if (const int block = t.parameter_block("weight", 'o'); block > 1) {
+        s.blocked(s.co, s.ci, s.kx, s.ky, s.block, s.n) = s.mixed(s.block * block + s.co, s.ci, s.kx, s.ky, s.n);
+        kernel = s.blocked(s.co % block, s.r.x, s.r.y, s.r.z, s.co / block, s.n);
+    }
+    s.acc(s.co, s.x, s.y, s.n) += kernel * s.padded(ci, ix, iy, s.n);
     Expr sum = s.acc(s.co, s.x, s.y, s.n);
     if (p.residual()) sum += t.input("residual", s.co, s.x, s.y, s.n);
     s.out(s.co, s.x, s.y, s.n) = activation(p, t, sum, s.co);

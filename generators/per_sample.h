@@ -13,10 +13,11 @@
 namespace hconv {
 
 struct PerSampleStages {
-    Halide::Var co{"co"}, x{"x"}, y{"y"}, n{"n"}, ci{"ci"}, kx{"kx"}, ky{"ky"}, ix{"ix"}, iy{"iy"};
+    Halide::Var co{"co"}, x{"x"}, y{"y"}, n{"n"}, ci{"ci"}, kx{"kx"}, ky{"ky"}, ix{"ix"}, iy{"iy"}, block{"block"};
     Halide::RDom r;                  // input channel within the group, kx, ky
     std::vector<Halide::Func> head;  // the network on the pooled input, in order: (unit, n) or (n)
     Halide::Func mixed{"mixed"};     // (co, ci in group, kx, ky, n): the kernel of each sample
+    Halide::Func blocked{"blocked"}; // (co in block, ci, kx, ky, block, n): mixed, by blocks as weights are; undefined without
     Halide::Func mixed_bias;         // (co, n); undefined where no bias is mixed
     Halide::Func padded{"padded"};   // (ci, ix, iy, n): the input with zeros around it
     Halide::Func acc{"acc"};         // pure: bias; update 0: multiply-accumulate over r

@@ -1,6 +1,6 @@
-// per_sample.cpp - a kernel a sample, lanes = output channels: the head at root; the kernel of a block of outputs is
-// mixed where its sums are made, so it is read from cache, and a block of co_vecs vectors x xs pixels stays in
-// registers.
+// per_sample.cpp - a kernel a sample, lanes = output channels: kernels are mixed in the task that sums by them, so they are
+// read from cache, and a block of co_vecs vectors x xs pixels stays in registers. A task is rows of a sample, or some blocks of
+// outputs of some samples.
 // SPDX-License-Identifier: MIT
 #include "generators/condconv.h"
 #include "generators/odconv.h"
@@ -25,9 +25,13 @@ struct Mixed : Schedule<Stages> {
         x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, lanes), ow, m);
         co_vecs = tile.vectors, xs = x86::even_parts(ow, tile.scalars);
         rows = x86::rows_of(p, m);
-        // Where every task mixes the kernel again: sums enough to make little of it, but two tasks.
+        const Tasks in = tasks(p, channels(p, m), m);
+        // Where every task mixes the kernel again: sums enough to make little of it, but two tasks, and where there are more, four.
         const int oh = x86::size_or(p.oh(), 64), enough = x86::ceil_div(16 * p.extra[HCONV_EX], ow), half = x86::ceil_div(oh, 2);
-        if (!blocks_outside(p, channels(p, m))) rows = enough <= half ? std::clamp<int>(rows, enough, half) : std::min(2 * enough, oh);
+        const int least = std::max(enough, std::min(8 * enough, x86::ceil_div(oh, 4)));
+        if (!in.blocks) rows = enough <= half ? std::clamp<int>(rows, least, half) : std::min(2 * enough, oh);
+        // Where blocks share rows: few, that stay near while the kernels of all blocks pass.
+        else if (in.blocks > 1) rows = std::clamp<int>(m.l2_bytes / 8 / (4 * p.ci * x86::size_or(p.w, 128)), 1, rows);
     }
 
     bool feasible(const Problem &p, const Machine &m) const override {
@@ -52,73 +56,89 @@ struct Mixed : Schedule<Stages> {
     void apply(Stages &s, const Problem &p, const Target &t) const override {
         const Machine m = Machine::of(t);
         const x86::ChannelBlocks co = channels(p, m);
-        const bool outside = blocks_outside(p, co);
-        Var xo("xo"), xi("xi"), task("task"), yi("yi");
+        const Tasks in = tasks(p, co, m);
+        Var xo("xo"), xi("xi"), task("task"), yi("yi"), lane("ml"), vector("mv");
+        const Var at = in.blocks ? group : co.block;
+        const bool long_sums = std::max(p.n, 1) * x86::size_or(p.w, 128) * x86::size_or(p.h, 64) >= 512;
         for (size_t i = 0; i < s.head.size(); ++i) {
             if (i == 0 && p.nchw()) x86::sum_along_rows(s.head[i], s.ci, m);
+            else if (i == 0 && long_sums) x86::sum_in_parts(s.head[i], s.ci, s.n, rows * p.stride_h, p, m);
             else schedule_generic(s.head[i], 0, false, t);
         }
         x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
-        Var lane("ml"), vector("mv");
-        s.mixed.compute_at(s.out, co.block).bound_extent(s.co, co.size()).split(s.co, vector, lane, co.lanes);
-        s.mixed.reorder(lane, s.n, vector, s.ci, s.kx, s.ky).vectorize(lane).unroll(vector);
-        if (samples(p, co) > 1) s.mixed.unroll(s.n);
+        s.blocked.compute_at(s.out, at).bound_extent(s.co, co.size()).bound_extent(s.block, std::max(in.blocks, 1));
+        s.blocked.split(s.co, vector, lane, co.lanes).reorder(lane, s.n, vector, s.ci, s.kx, s.ky, s.block);
+        s.blocked.vectorize(lane).unroll(vector);
+        if (in.samples > 1) s.blocked.unroll(s.n);
         if (s.mixed_bias.defined())
-            s.mixed_bias.compute_at(s.out, co.block).bound_extent(s.co, co.size()).vectorize(s.co, co.lanes);
+            s.mixed_bias.compute_at(s.out, at).bound_extent(s.co, co.size() * std::max(in.blocks, 1)).vectorize(s.co, co.lanes);
         s.acc.bound_extent(s.co, co.size());
-        if (p.nchw()) return planes(s, p, co, m);
+        if (p.nchw()) return planes(s, p, co, in, m);
         x86::split_channels(s.out, s.co, co, p);
         x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
         x86::specialize_widths(s.out, s.out.output_buffer().dim(1).extent(), p.ow(), x86::widths_below(xs),
                                [&](Stage st, int width, TailStrategy tail) {
             st.split(s.x, xo, xi, width, tail).never_partition_all();
             st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
-            order(st, {co.lane, co.unrolled, xi, xo, yi}, s, p, co, task);
+            order(st, {co.lane, co.unrolled, xi, xo, yi}, s, p, co, in, task);
         });
         x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, 1);
         x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci, m);
-        if (p.has_padding() && outside) x86::stage_input(s.padded, s.ci, s.iy, p.ci, m);
+        if (p.has_padding() && in.blocks) x86::stage_input(s.padded, s.ci, s.iy, p.ci, m);
         else if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
     }
 
 private:
-    // Samples whose kernels are mixed together: each expert's weights are read once for all.
-    static int samples(const Problem &p, const x86::ChannelBlocks &co) {
-        return !blocks_outside(p, co) || p.n == HCONV_OPEN ? 1 : p.n % 4 == 0 ? 4 : p.n % 2 == 0 ? 2 : 1;
+    // What a task sums: so many blocks of outputs of so many samples; no blocks: some rows of a sample, block after block.
+    struct Tasks {
+        int blocks, samples;
+    };
+    Var group{"group"}, sample{"sample"};
+
+    // Rows mix the kernels again in every task: where outputs are few, or the experts weigh less than the input that blocks
+    // would read again, much less where no border is copied for that. Else experts are read once for several samples, and
+    // where they are many, the input for several blocks.
+    static Tasks tasks(const Problem &p, const x86::ChannelBlocks &co, const Machine &m) {
+        const int blocks = x86::ceil_div(p.co, co.size());
+        const int64_t kernels = 4 * int64_t(p.ci) * p.kh * p.kw * co.size(), experts = p.extra[HCONV_EX] * kernels * blocks;
+        if (blocks < 4 || experts * (p.has_padding() ? 1 : 8) <= x86::map_bytes(p)) return {0, 1};
+        Tasks in{1, p.n == HCONV_OPEN ? 1 : p.n % 4 == 0 ? 4 : p.n % 2 == 0 ? 2 : 1};
+        if (in.samples == 1 || experts <= 4 * m.l2_bytes) return in;
+        auto held = [&](int more) { return more * in.blocks * in.samples * kernels <= 2 * m.l2_bytes; };
+        if (p.n % 8 == 0 && held(2)) in.samples = 8;
+        while (in.blocks < 4 && blocks % (2 * in.blocks) == 0 && held(2)) in.blocks *= 2;
+        return in;
     }
+
     void order(Stage st, std::vector<VarOrRVar> loops, const Stages &s, const Problem &p, const x86::ChannelBlocks &co,
-               const Var &task) const {
-        if (!blocks_outside(p, co)) {
+               const Tasks &in, const Var &task) const {
+        if (!in.blocks) {
             loops.insert(loops.end(), {co.block, task, s.n});
             st.reorder(loops);
             return x86::parallel_tasks(st, task, s.n, p.n);
         }
-        Var sample("sample");
-        st.split(s.n, s.n, sample, samples(p, co), TailStrategy::RoundUp);
-        loops.insert(loops.end(), {task, sample, s.n, co.block});
+        st.split(co.block, group, co.block, in.blocks, TailStrategy::RoundUp);
+        st.split(s.n, s.n, sample, in.samples, TailStrategy::RoundUp);
+        loops.insert(loops.end(), {co.block, task, sample, s.n, group});
         st.reorder(loops);
-        if (p.n != 1) st.fuse(s.n, co.block, co.block);
-        st.parallel(co.block);
+        if (p.n != 1) st.fuse(s.n, group, group);
+        st.parallel(group);
     }
-    void planes(Stages &s, const Problem &p, const x86::ChannelBlocks &co, const Machine &m) const {
-        const bool outside = blocks_outside(p, co);
+
+    void planes(Stages &s, const Problem &p, const x86::ChannelBlocks &co, const Tasks &in, const Machine &m) const {
         Var task("task"), yi("yi");
         x86::PlaneLoops v;
         x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
         Func scratch = x86::rows_to_planes(s.out, s.acc, s.co, s.x, yi, co, v, p, m, xs);
-        order(s.out, {v.lane, v.plane, s.x, co.unrolled, yi}, s, p, co, task);
+        order(s.out, {v.lane, v.plane, s.x, co.unrolled, yi}, s, p, co, in, task);
         x86::accumulate_in_registers(s.acc, scratch, v.xo, s.co, s.x, s.r, co.lanes, 1);
-        if (p.has_padding() && outside) x86::stage_input_planes(s.padded, s.ci, s.ix, s.iy, s.n, m);
+        if (p.has_padding() && in.blocks) x86::stage_input_planes(s.padded, s.ci, s.ix, s.iy, s.n, m);
         else if (p.has_padding()) x86::stage_planes(s.padded, s.out, task, s.ci, s.ix, s.iy, s.n, m);
     }
     x86::ChannelBlocks channels(const Problem &p, const Machine &m) const {
         x86::ChannelBlocks co;
         co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
         return co;
-    }
-    // Tasks are blocks of outputs where there are many: each kernel is mixed once. Else tasks are rows.
-    static bool blocks_outside(const Problem &p, const x86::ChannelBlocks &co) {
-        return x86::ceil_div(p.co, co.size()) >= 4;
     }
 };
 
