@@ -9,6 +9,8 @@
 #include "generators/generator.h"
 #include "runtime/variants/octave.h"
 
+#include <map>
+
 namespace hconv {
 
 using namespace Halide;
@@ -81,8 +83,10 @@ public:
     }
 
 private:
+    std::map<std::pair<std::string, int>, Map> halved;  // by input, or path, and factor
+
     // Adds to the sum, if the path exists, the stride-1 convolution of its map, halved as often as the dialect says.
-    static Map add(const Problem &p, const Tensors &t, const hconv_octave &o, int path, OctaveStages &s, OctaveSum &sum) {
+    Map add(const Problem &p, const Tensors &t, const hconv_octave &o, int path, OctaveStages &s, OctaveSum &sum) {
         const hconv_octave_path &q = o.path[path];
         if (!q.exists) return {};
         const char *input = path == HCONV_LH || path == HCONV_LL ? "x_l" : "x_h";
@@ -93,17 +97,27 @@ private:
         int halvings = (path == HCONV_HL) + (p.stride_h == 2 && (path != HCONV_LH || o.upsample));
         const bool one_step = o.dialect == HCONV_OCTAVE_FB && halvings == 2;
         for (int i = 0; i < (one_step ? 1 : halvings); ++i) {
-            stages.pooled.emplace_back("pooled_" + name + "_" + std::to_string(i));
-            m = pool(m, o.dialect, one_step ? 4 : 2, s, stages.pooled.back());
+            const int factor = one_step ? 4 : 2;
+            Map &small = halved[{s.rows_left_out ? input : name, factor << i}];
+            if (!small.at) {
+                stages.pooled.emplace_back("pooled_" + name + "_" + std::to_string(i));
+                small = pool(m, o.dialect, factor, s, stages.pooled.back());
+            }
+            m = small;
         }
         stages.exists = true;
         stages.r = RDom(0, q.ci / q.groups, 0, p.kw, 0, p.kh, "r_" + name);
         stages.padded = Func("padded_" + name);
-        stages.padded(s.c, s.x, s.y, s.n) = inside_or_zero(s.x, s.y, m.w, m.h, [&](const Expr &x, const Expr &y) {
-            return m.at(s.c, x, y, s.n);
-        });
+        auto at = [&](const Expr &x, const Expr &y) { return m.at(s.c, x, y, s.n); };
+        stages.padded(s.c, s.x, s.y, s.n) =
+            s.rows_left_out ? inside_or_zero(s.x, m.w, [&](const Expr &x) { return at(x, s.y); })
+                            : inside_or_zero(s.x, s.y, m.w, m.h, at);
         Expr ci = group_start(s.c, q.ci, q.co, q.groups) + stages.r.x;
         Expr ix = s.x + stages.r.y * p.dilation_w - p.pad_left, iy = s.y + stages.r.z * p.dilation_h - p.pad_top;
+        if (s.rows_left_out) {
+            stages.r.where(iy >= 0 && iy < m.h);
+            iy = clamp(iy, 0, m.h - 1);
+        }
         sum.paths.push_back(path);
         sum.acc(s.c, s.x, s.y, s.n) += t.parameter(name + ".weight", {s.c, stages.r.x, stages.r.z, stages.r.y}) *
                                        stages.padded(ci, ix, iy, s.n);

@@ -12,7 +12,7 @@ namespace hconv {
 struct OctavePath {
     bool exists = false;
     Halide::RDom r;                              // input channel within the group, kx, ky
-    std::vector<Halide::Func> pooled;            // (c, x, y, n): halvings on the way, in order
+    std::vector<Halide::Func> pooled;            // (c, x, y, n): halvings on the way, but what a path before has
     Halide::Func padded;                         // zeros around the map, at any distance
 };
 
@@ -25,6 +25,9 @@ struct OctaveSum {
 struct OctaveStages {
     static constexpr const char *family = "octave";
     Halide::Var c{"c"}, x{"x"}, y{"y"}, n{"n"};
+    // Asked for by a schedule: taps of rows outside a map are left out, padded has zeros beside the rows only, and paths share
+    // halved maps.
+    bool rows_left_out = false;
     OctavePath path[4];                          // HCONV_HH, HCONV_HL, HCONV_LH, HCONV_LL
     // up: what the low map adds to the high one, before it is upsampled; no paths where that does not exist.
     OctaveSum high_sum{Halide::Func("high_sum"), {}}, low_sum{Halide::Func("low_sum"), {}}, up{Halide::Func("up"), {}};

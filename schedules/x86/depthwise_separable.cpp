@@ -1,6 +1,7 @@
 // depthwise_separable.cpp - lanes = channels in both parts. A task is a few output rows: their depthwise rows are computed
 // once, a vector of channels x dw_xs x dw_ys pixels in registers, straight from the input with loads masked at its edges,
-// and stay in cache while blocks of co_vecs vectors x xs pixels of the matrix product read them.
+// and stay in cache while blocks of co_vecs vectors x xs pixels of the matrix product read them. Of a small map all depthwise
+// rows come first (whole); then a task is one block of outputs in half of the rows.
 // SPDX-License-Identifier: MIT
 #include "generators/depthwise_separable.h"
 
@@ -15,6 +16,7 @@ using namespace Halide;
 struct Rows : Schedule<DepthwiseSeparableStages> {
     Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                // vectors of output channels in the block
     Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // pixels in the block
+    Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                         // unroll of the sum over the middle's channels
     Knob dw_xs{this, "dw_xs", 4, {1, 2, 3, 4, 6, 7, 8}};           // pixels x rows of the depthwise block
     Knob dw_ys{this, "dw_ys", 1, {1, 2}};
     Knob staged{this, "staged", 0, {0, 1}};                        // 1: input rows are copied, with zeros
@@ -40,6 +42,10 @@ void Rows::defaults(const Problem &p, const Machine &m) {
     int width = x86::size_or(p.ow(), 64);
     x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), width, m);
     co_vecs = tile.vectors, xs = x86::even_parts(width, tile.scalars);
+    // A block that takes all registers spills where two steps of the sum overlap, but not where four do.
+    const bool full = tile.vectors * tile.scalars + tile.vectors == m.vector_registers;
+    const int unroll = full || middle_channels(p) < 128 ? 4 : 2;
+    ci_u = m.lanes == 16 && middle_channels(p) % unroll == 0 ? unroll : 1;
     dw_ys = m.lanes == 16 && p.stride_h == 1 ? 2 : 1;
     dw_xs = x86::even_parts(width, m.lanes == 4 ? 4 : 7);
     staged = p.nchw() || p.extra[HCONV_MULTIPLIER] > 1;
@@ -47,11 +53,13 @@ void Rows::defaults(const Problem &p, const Machine &m) {
     const bool large = int64_t(p.co) * middle_channels(p) * 4 > m.l2_bytes, low = p.n == 1 && p.oh() <= 16;
     const int64_t middle = 4 * int64_t(middle_channels(p)) * p.oh() * p.ow();
     whole = (large || low) && middle > 0 && middle <= (low ? 2 * m.l2_bytes : m.l2_bytes / 2) && !p.nchw() && !staged;
-    rows = std::min(x86::size_or(p.oh(), 64), whole ? p.oh() : large ? 4 : 2);
+    // Two workers' halves of the map: each reads the depthwise rows it wrote.
+    rows = whole ? p.oh() % 2 ? p.oh() : p.oh() / 2 : std::min(x86::size_or(p.oh(), 64), large ? 4 : 2);
 }
 
 bool Rows::feasible(const Problem &p, const Machine &m) const {
-    return rows >= 1 && !(whole && (p.open() || p.nchw() || staged)) && co_vecs >= 1 && xs >= 1 && xs <= x86::size_or(p.ow(), 1000) && dw_xs >= 1 &&
+    return rows >= 1 && !(whole && (p.open() || p.nchw() || staged)) && co_vecs >= 1 && ci_u >= 1 &&
+           middle_channels(p) % ci_u == 0 && xs >= 1 && xs <= x86::size_or(p.ow(), 1000) && dw_xs >= 1 &&
            dw_ys >= 1 && dw_xs * dw_ys + 3 <= m.vector_registers && x86::fits_registers({co_vecs, xs}, m);
 }
 
@@ -101,14 +109,17 @@ void Rows::apply(DepthwiseSeparableStages &s, const Problem &p, const Target &t)
     s.acc.bound_extent(s.co, co.size());
     s.acc.compute_at(blocks, xo).vectorize(s.co, co.lanes).unroll(s.co).unroll(s.x);
     s.acc.update().reorder({s.co, s.x, s.r}).vectorize(s.co, co.lanes).unroll(s.co).unroll(s.x);
+    if (ci_u > 1) s.acc.update().unroll(s.r.x, int(ci_u));
     x86::multiply_by_lanes(s.acc, 0, s.middle, s.cm, s.x, s.r, middle_channels(p), m);
 
     const int lanes = middle_lanes(p, m);
     s.middle.split(s.cm, mo, lane, lanes, TailStrategy::ShiftInwards);
     s.middle.split(s.x, xo, xi, int(dw_xs), TailStrategy::RoundUp).split(s.y, yo, yu, int(dw_ys), TailStrategy::RoundUp);
     s.middle.reorder({lane, xi, yu, mo, xo, yo, s.n}).vectorize(lane).unroll(xi).unroll(yu).never_partition_all();
-    if (whole) s.middle.compute_root().parallel(yo);
+    if (whole) x86::parallel_tasks(s.middle.compute_root().fuse(xo, yo, yo), yo, s.n, p.n);
     else s.middle.compute_at(s.out, task);
+    // Pixels so many bytes apart would lie in few sets of the first cache.
+    if (middle_channels(p) % 256 == 0) s.middle.align_storage(s.cm, middle_channels(p) + m.lanes);
     s.depthwise.compute_at(s.middle, mo).bound_extent(s.cm, lanes).vectorize(s.cm).unroll(s.x).unroll(s.y);
     s.depthwise.update().reorder({s.cm, s.x, s.y, s.window.x, s.window.y}).vectorize(s.cm).unroll(s.x).unroll(s.y);
     if (p.kw <= 7) s.depthwise.update().unroll(s.window.x);

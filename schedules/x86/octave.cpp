@@ -8,6 +8,7 @@
 #include "runtime/variants/octave.h"
 #include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
+#include "schedules/x86/octave_maps.h"
 #include "schedules/x86/planes.h"
 
 namespace hconv {
@@ -15,28 +16,6 @@ namespace hconv {
 using namespace Halide;
 
 namespace {
-
-// A sum as the convolution of stride 1 that makes its map: of the path with the most inputs.
-Problem as_conv(const Problem &p, std::initializer_list<int> paths, int co, int oh, int ow) {
-    const hconv_octave o = hconv_octave_of(&p);
-    Problem conv = p;
-    conv.stride_h = conv.stride_w = 1, conv.ci = 1, conv.co = co, conv.groups = 1;
-    for (int i : paths)
-        if (o.path[i].exists) conv.ci = std::max(conv.ci, o.path[i].ci);
-    if (oh != HCONV_OPEN) conv.h = oh + p.dilation_h * (p.kh - 1) - p.pad_top - p.pad_bottom;
-    if (ow != HCONV_OPEN) conv.w = ow + p.dilation_w * (p.kw - 1) - p.pad_left - p.pad_right;
-    // The slopes of both maps are one tensor: the low map's last block must not read on behind it.
-    if (p.activation == HCONV_PRELU || p.activation == HCONV_LEAKY) conv.flags |= HCONV_RESIDUAL;
-    return conv;
-}
-Problem high_conv(const Problem &p) {
-    const hconv_octave o = hconv_octave_of(&p);
-    return as_conv(p, {HCONV_HH, HCONV_LH}, o.co_h, o.oh, o.ow);
-}
-Problem low_conv(const Problem &p) {
-    const hconv_octave o = hconv_octave_of(&p);
-    return as_conv(p, {HCONV_HL, HCONV_LL}, o.co_l, o.ohl, o.owl);
-}
 
 int width_of(const Problem &conv) { return x86::size_or(conv.ow(), x86::open_width); }
 

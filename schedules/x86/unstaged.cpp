@@ -7,6 +7,7 @@
 
 #include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
+#include "schedules/x86/map_tile.h"
 
 namespace hconv {
 
@@ -34,29 +35,11 @@ private:
     bool tasks_are_blocks(const Problem &, const Machine &) const;
 };
 
-// Cycles of a tile: two multiply-adds start a cycle and ten hide the latency; a load takes a share of what is left, one
-// of weights, which come from the second cache, more. Lines of the output, which a block of few channels writes in part,
-// come from farther away.
-static double tile_cycles(int vectors, int pixels, const Problem &p, const Machine &m) {
-    const double load = m.lanes == 16 ? 0.2 : 0.1;
-    const double step = std::max(vectors * pixels / 2.0, 5.0) + load * (vectors + pixels) + 0.3 * vectors;
-    const int lines = x86::ceil_div(vectors * m.lanes, 16) * pixels * (p.residual() ? 2 : 1);
-    return step * (p.ci / p.groups) * p.kh * p.kw + 8.0 * lines;
-}
-
-// Registers hold a block's sums, its weights and a broadcast: without that one every multiply-add loads.
-static bool holds(const x86::RegisterTile &t, const Machine &m) {
-    return t.vectors * t.scalars + t.vectors + 1 <= m.vector_registers && x86::fits_registers(t, m);
-}
-
 // Where the weights of a few inputs stay in the first cache, the taps of a row are taken pixel by pixel: neighbours share
 // what they broadcast, and the weights of a row lie in registers.
 static bool has_short_sum(const Problem &p, const Machine &m) {
     return m.lanes == 16 && p.groups > 1 && p.ci / p.groups <= 32 && p.kw <= 7;
 }
-
-// The rows of a small map are unrolled, which lets blocks have several.
-static int most_rows(const Problem &p) { return p.oh() <= 16 && p.ow() < 14 ? std::min(4, p.oh()) : 1; }
 
 static int64_t weight_bytes(const Problem &p) { return int64_t(4) * p.co * (p.ci / p.groups) * p.kh * p.kw; }
 
@@ -80,16 +63,8 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
     if (p.open()) return;
     const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
     row_u = has_short_sum(p, m);
-    const int row = row_u ? p.kw : 1;  // vectors of weights a vector of sums
-    double least = 1e30;
-    for (int v = 1; v <= std::min(vectors, 4); ++v)
-        for (int height = 1; height <= most_rows(p); ++height)
-            for (int width = 1; width <= p.ow() && whole_blocks(p, v, m) && holds({v, width * height + row - 1}, m); ++width) {
-                const int whole = p.oh() / height, rest = p.oh() % height;
-                double time = whole * tile_cycles(v, width * height, p, m) + (rest ? tile_cycles(v, width * rest, p, m) : 0);
-                time *= x86::ceil_div(vectors, v) * x86::ceil_div(p.ow(), width);
-                if (time < least * 0.995) least = time, co_vecs = v, xs = width, ys = height;
-            }
+    const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, m, [&](int v) { return whole_blocks(p, v, m); });
+    co_vecs = tile.vectors, xs = tile.xs, ys = tile.ys;
     const bool one_pixel = p.kh * p.kw == 1;
     rows = usual_rows(p, m);
     // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
@@ -110,8 +85,8 @@ bool Unstaged::feasible(const Problem &p, const Machine &m) const {
 }
 
 bool Unstaged::promising(const Problem &p, const Machine &m) const {
-    return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * most_rows(p)) &&
-           ys <= most_rows(p) && (!row_u || (has_short_sum(p, m) && ci_u == 1)) && (!spread || p.stride_w > 1 || p.groups > 1) &&
+    return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * x86::most_rows(p)) &&
+           ys <= x86::most_rows(p) && (!row_u || (has_short_sum(p, m) && ci_u == 1)) && (!spread || p.stride_w > 1 || p.groups > 1) &&
            (tasks_are_blocks(p, m) ? rows == usual_rows(p, m) : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
 }
 

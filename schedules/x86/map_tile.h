@@ -1,0 +1,48 @@
+// map_tile.h - the block of sums for maps that are read where they lie, of columns x rows of pixels.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "schedules/x86/idioms.h"
+
+namespace hconv::x86 {
+
+// Cycles of a tile: two multiply-adds start a cycle and ten hide the latency; a load takes a share of what is left, one
+// of weights, which come from the second cache, more. Lines of the output, which a block of few channels writes in part,
+// come from farther away.
+inline double tile_cycles(int vectors, int pixels, const Problem &p, const Machine &m) {
+    const double load = m.lanes == 16 ? 0.2 : 0.1;
+    const double step = std::max(vectors * pixels / 2.0, 5.0) + load * (vectors + pixels) + 0.3 * vectors;
+    const int lines = ceil_div(vectors * m.lanes, 16) * pixels * (p.residual() ? 2 : 1);
+    return step * (p.ci / p.groups) * p.kh * p.kw + 8.0 * lines;
+}
+
+// Registers hold a block's sums, its weights and a broadcast: without that one every multiply-add loads.
+inline bool holds(const RegisterTile &t, const Machine &m) {
+    return t.vectors * t.scalars + t.vectors + 1 <= m.vector_registers && fits_registers(t, m);
+}
+
+// The rows of a small map are unrolled, which lets blocks have several.
+inline int most_rows(const Problem &p) { return p.oh() <= 16 && p.ow() < 14 ? std::min(4, p.oh()) : 1; }
+
+struct MapTile {
+    int vectors, xs, ys;
+};
+
+// The tile that covers p's map of so many vectors in the least time, of the counts of vectors that `may` be a block; `row`:
+// vectors of weights held a vector of sums.
+inline MapTile best_map_tile(const Problem &p, int vectors, int row, const Machine &m,
+                             const std::function<bool(int)> &may) {
+    MapTile best{1, 1, 1};
+    double least = 1e30;
+    for (int v = 1; v <= std::min(vectors, 4); ++v)
+        for (int height = 1; height <= most_rows(p); ++height)
+            for (int width = 1; width <= p.ow() && may(v) && holds({v, width * height + row - 1}, m); ++width) {
+                const int whole = p.oh() / height, rest = p.oh() % height;
+                double time = whole * tile_cycles(v, width * height, p, m) + (rest ? tile_cycles(v, width * rest, p, m) : 0);
+                time *= ceil_div(vectors, v) * ceil_div(p.ow(), width);
+                if (time < least * 0.995) least = time, best = {v, width, height};
+            }
+    return best;
+}
+
+}  // namespace hconv::x86
