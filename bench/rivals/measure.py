@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import zlib
+from pathlib import Path
 
 TASK = json.load(sys.stdin) if __name__ == "__main__" else {}
 if TASK:  # before any library makes threads
@@ -25,9 +26,30 @@ import modules
 BATCH_SECONDS = 0.01
 LIMIT_SECONDS = 0.002  # for each of the machine's limits, every round
 FAR_BEHIND, FAR_BEHIND_ROUNDS = 3, 3  # who takes so many times as long as the best rival stops after so many rounds
-QUIET_SECONDS = 0.02  # until the helpers of the contestant before have stopped looking for work
+STEP_SECONDS, MOST_STEPS = 0.005, 100  # of waiting for the helpers of the contestant before
 SETUP_SECONDS = 150
 PREPARE_SECONDS = 900
+
+
+def busy_seconds(processes):
+    """What their threads have had of the processors."""
+    total = 0
+    for p in processes:
+        for t in os.listdir(f"/proc/{p}/task"):
+            try:
+                total += int(Path(f"/proc/{p}/task/{t}/schedstat").read_text().split()[0])
+            except OSError:
+                pass  # it has ended
+    return total / 1e9
+
+
+def wait_for_helpers(processes):
+    """Until those of the contestant before have stopped looking for work, which some do for a tenth of a second and more."""
+    for _ in range(MOST_STEPS):
+        before = busy_seconds(processes)
+        time.sleep(STEP_SECONDS)
+        if busy_seconds(processes) - before < STEP_SECONDS / 5:
+            return
 
 
 def threads_now():
@@ -185,6 +207,7 @@ class Row:
 
     def measure(self):
         names = list(self.entries)
+        processes = [os.getpid(), *(e["contestant"].process.pid for e in self.entries.values() if hasattr(e["contestant"], "process"))]
         for r in range(self.task["rounds"]):
             for name, value in self.lib.limits(self.task["cpus"], self.task["isa"], LIMIT_SECONDS).items():
                 self.limits[name].append(value)
@@ -194,7 +217,7 @@ class Row:
             for name in names[r % len(names):] + names[:r % len(names)]:
                 e = self.entries[name]
                 self.team.before(e["bound"])
-                time.sleep(QUIET_SECONDS)
+                wait_for_helpers(processes)
                 e["contestant"].run(1 + e["times"] // 2)
                 start = time.perf_counter()
                 took = e["contestant"].run(e["times"])  # who is in another process says it
