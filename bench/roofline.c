@@ -126,9 +126,11 @@ typedef struct member {
 static void pin(const team *t, int number) {
 #if defined(__linux__)
     cpu_set_t set;
-    int core = 0;
+    int core = -1;
     if (!t->cpus && CPU_COUNT(&t->allowed) < t->threads) return;
-    for (int seen = CPU_ISSET(0, &t->allowed); !t->cpus && seen <= number; seen += CPU_ISSET((size_t)core, &t->allowed)) ++core;
+    for (int i = 0; !t->cpus && i <= number; ++i)
+        do ++core;
+        while (!CPU_ISSET((size_t)core, &t->allowed));
     CPU_ZERO(&set);
     CPU_SET((size_t)(t->cpus ? t->cpus[number] : core), &set);
     sched_setaffinity(0, sizeof set, &set);

@@ -35,7 +35,8 @@ Expr safe_exp(const Expr &v) {
     return reinterpret<float>(reinterpret<int>(p) + k * (1 << 23));
 }
 
-// 1 / v for 1 <= v < 2^126: the processor's estimate (12 bits or more) and a step of Newton's, where a division takes longer than all of exp.
+// 1 / v for 1 <= v < 2^126: the processor's estimate (12 bits or more) and a step of Newton's; a division takes longer than all
+// of exp.
 static Expr inverse(const Expr &v) {
     Expr estimate = fast_inverse(v);
     return estimate * (2.0f - v * estimate);

@@ -35,9 +35,9 @@ def busy_seconds(processes):
     """What their threads have had of the processors."""
     total = 0
     for p in processes:
-        for t in os.listdir(f"/proc/{p}/task"):
+        for statistics in Path(f"/proc/{p}/task").glob("*/schedstat"):
             try:
-                total += int(Path(f"/proc/{p}/task/{t}/schedstat").read_text().split()[0])
+                total += int(statistics.read_text().split()[0])
             except OSError:
                 pass  # it has ended
     return total / 1e9

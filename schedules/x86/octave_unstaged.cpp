@@ -60,12 +60,6 @@ struct Map {
     }
 };
 
-// Weights that outweigh an image that stays in the second cache are read once: a worker's tasks share them.
-bool is_heavy(const Problem &conv, const Machine &m) {
-    const int64_t image = int64_t(conv.ci) * conv.h * conv.w, weights = int64_t(conv.ci) * conv.co * conv.kh * conv.kw;
-    return weights > image && 4 * image <= m.l2_bytes;
-}
-
 // Rows in as many steps as two workers share evenly, up to 16.
 int even_rows(int oh, int step) {
     auto busier = [&](int rows) { return rows * x86::ceil_div(x86::ceil_div(oh, rows), 2); };
@@ -82,7 +76,7 @@ void set_tile(const Problem &conv, const Machine &m, Knob &vectors, Knob &xs, Kn
     const bool unrolled_rows = x86::most_rows(conv) > 1 && available > 1;
     const x86::MapTile tile = x86::best_map_tile(conv, available, 1, m, [&](int v) { return !unrolled_rows || evenly(v); });
     vectors = tile.vectors, xs = tile.xs, ys = unrolled_rows ? tile.ys : 1;
-    const bool heavy = is_heavy(conv, m), whole = unrolled_rows || (heavy && evenly(vectors));
+    const bool heavy = x86::weights_outweigh(conv, m), whole = unrolled_rows || (heavy && evenly(vectors));
     rows = whole ? conv.oh() : conv.kh * conv.kw == 1 && !heavy ? 2 : even_rows(conv.oh(), step);
     const bool long_code = conv.kh * conv.kw > 1 && x86::ceil_div(conv.ow(), xs) * conv.kw * vectors * xs > 200;
     ci_u = m.lanes == 16 && !long_code ? 4 : 1;
@@ -157,7 +151,7 @@ void schedule_map(const OctaveStages &s, const OctaveSum &sum, Func out, const M
     x86::split_channels(out, s.c, co, map.conv);
     x86::split_rows(out, yo, task, yo, x86::ceil_div(map.rows, ys), tiles);
     std::vector<VarOrRVar> order{co.lane, co.unrolled, xi, yi, xo, yo};
-    if (is_heavy(map.conv, m)) {
+    if (x86::weights_outweigh(map.conv, m)) {
         order.insert(order.end(), {task, s.n, co.block});
         out.reorder(order).fuse(task, s.n, task).fuse(task, co.block, task).parallel(task);
     } else {

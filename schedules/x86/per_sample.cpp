@@ -41,7 +41,8 @@ struct Mixed : Schedule<Stages> {
 
     bool promising(const Problem &p, const Machine &m) const override {
         const int width = x86::size_or(p.ow(), 1000);
-        return x86::is_busy({co_vecs, xs}, x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), width) && x86::is_other_task(rows, x86::size_or(p.oh(), 64));
+        return x86::is_busy({co_vecs, xs}, x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), width) &&
+               x86::is_other_task(rows, x86::size_or(p.oh(), 64));
     }
 
     std::string layout(const hconv_tensor &t, const Problem &p, const Machine &m) const override {

@@ -43,8 +43,6 @@ static bool has_short_sum(const Problem &p, const Machine &m) {
 
 static int64_t weight_bytes(const Problem &p) { return int64_t(4) * p.co * (p.ci / p.groups) * p.kh * p.kw; }
 
-static int64_t image_bytes(const Problem &p) { return int64_t(4) * p.ci * p.h * p.w; }
-
 // Where the window is one pixel, rows share no input, and a task of one leaves its output whole. A task of one row reads
 // groups' shares of a pixel one after the other.
 static int usual_rows(const Problem &p, const Machine &m) {
@@ -68,7 +66,7 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
     const bool one_pixel = p.kh * p.kw == 1;
     rows = usual_rows(p, m);
     // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
-    const bool far = p.stride_w == 1 && p.kh > 1 && p.n * image_bytes(p) > 2 << 20;
+    const bool far = p.stride_w == 1 && p.kh > 1 && p.n * x86::map_bytes(p) > 2 << 20;
     const bool same_sets = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0;
     spread = p.nchw() ? 0 : p.groups > 1 ? 2 * far : same_sets;
     if (spread == 2) rows = x86::rows_of(p, m);
@@ -94,11 +92,10 @@ std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Mach
     return x86::blocked_layout(t, lanes_of(p, m) * co_vecs);
 }
 
-// Weights that outweigh an image that stays in the second cache are read once: tasks are blocks of outputs, of all images.
-// So they are where one image's rows are a single task.
+// Of all images. So they are, too, where one image's rows are a single task.
 bool Unstaged::tasks_are_blocks(const Problem &p, const Machine &m) const {
     if (spread == 2) return false;
-    return (weight_bytes(p) > image_bytes(p) && image_bytes(p) <= m.l2_bytes) || (p.n == 1 && (ys > 1 || p.oh() <= rows));
+    return x86::weights_outweigh(p, m) || (p.n == 1 && (ys > 1 || p.oh() <= rows));
 }
 
 // nchw: rows of planes written from a block's sums, which lie channel by channel at every pixel.
