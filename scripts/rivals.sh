@@ -4,6 +4,7 @@
 # Arguments go to bench/rivals.py; HCONV_RIVALS_PYTHON names a Python that has all of bench/requirements.txt instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+case " $* " in *" --help "* | *" -h "*) exec "${PYTHON:-python3}" bench/rivals.py --help ;; esac  # without gigabytes first
 environment=${HCONV_ENV:-.env}/rivals
 python=${HCONV_RIVALS_PYTHON:-$environment/bin/python}
 if [ -z "${HCONV_RIVALS_PYTHON:-}" ] && ! cmp -s bench/requirements.txt "$environment/requirements.txt"; then
