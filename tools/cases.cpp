@@ -28,11 +28,10 @@ static std::vector<Job> jobs_of(const std::vector<Case> &cases, uint64_t seed) {
     std::vector<Job> jobs;
     for (const Case &c : cases) {
         Job j;
-        j.kernel = c.row, j.problem = c.problem, j.seed = seed;
+        j.kernel = c.row, j.problem = c.problem, j.seed = seed, j.limit_seconds = 900;  // emulated processors are slow
         j.data = "exact", j.output = output_of(jobs.size());
         jobs.push_back(j);
         j.data = "random", j.output = output_of(jobs.size()), j.checks = "bounds,repeat,workspace";
-        j.limit_seconds = 900;  // emulated processors are slow
         jobs.push_back(j);
     }
     return jobs;
