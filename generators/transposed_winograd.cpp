@@ -40,8 +40,10 @@ public:
             window * s.spectrum(c, x, y, s.i % 2, s.j % 2, s.n);
         s.rproduct = RDom(0, s.parts, 0, s.taps, "rproduct");
         const Expr k = s.rproduct.y, product = s.acc(s.co, s.tx, s.ty, s.n, s.px, s.py, k, s.j, s.rproduct.x);
-        s.half(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j) = 0.0f;
-        s.half(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j) +=
+        const bool whole = s.parts == 1;  // then the first product has nothing to be added to
+        s.half(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j) = whole ? undef<float>() : 0.0f;
+        const Expr sums = s.half(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j);
+        s.half(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j) = (whole ? select(k == s.i, 0.0f, sums) : sums) +
             select(k == 1, product, k != 2 * s.i, 0.0f, k == 0, product, -product);
         auto of_column = [&](int j) { return s.half(s.co, s.x / s.wide, s.y / s.wide, s.n, s.x % 2, s.y % 2, s.x / 2 % 2, j); };
         s.map(s.co, s.x, s.y, s.n) = mux(s.y / 2 % 2, {of_column(0) + of_column(1), of_column(1) - of_column(2)});

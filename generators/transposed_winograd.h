@@ -31,7 +31,7 @@ struct TransposedWinogradStages {
     Halide::Func padded{"padded"};                 // (ci, ix, iy, n): the input with zeros around it
     Halide::Func spectrum{"spectrum"};             // (ci, ix, iy, kx, ky, n): B^T d B of all tiles
     Halide::Func acc{"acc"};        // (co, tx, ty, n, px, py, i, j, part): pure: 0; update 0: products added over the channels
-    Halide::Func half{"half"};      // (co, tx, ty, n, px, py, i, j): pure: 0; update 0: acc A
+    Halide::Func half{"half"};      // (co, tx, ty, n, px, py, i, j): pure: 0 or nothing; update 0: acc A
     Halide::Func map{"map"};                       // (co, x, y, n): A^T acc A as a map
     Halide::Func out{"out"};                       // (co, x, y, n)
     std::vector<Halide::Func> all() const { return {padded, spectrum, acc, half, map, out}; }

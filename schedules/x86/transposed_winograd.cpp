@@ -1,7 +1,7 @@
 // transposed_winograd.cpp - transposed minimal filtering, lanes = channels: the differences of a band of rows are taken; then for
 // a block of output channels and each row of a phase's products, one product (held = 1) or all three of a block of tiles are
 // summed over a part of the channels in registers, their windows made of the taps as these are loaded, and transformed along
-// the row; the rest of the transform is part of the store. Bands are tasks. Of a small map (rows = 0) groups of blocks of channels
+// the row; the rest of the transform is part of the store. Bands are tasks. Of a small map (rows = 0) groups of channel blocks
 // are tasks instead: each takes the differences for itself, which costs less than to fetch them from another core.
 // SPDX-License-Identifier: MIT
 #include "generators/transposed_winograd.h"
