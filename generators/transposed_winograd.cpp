@@ -3,8 +3,7 @@
 // F(2,2) makes two of them, e and e + 1, from three products with in[e - 1] - in[e], in[e] and in[e] - in[e + 1]: differences of
 // neighbours, which every phase and tile takes from one map of them.
 // Y = A^T (sum_ci (G w_f G^T) o (B^T d B)) A,   out = act(Y + bias + residual)
-// with 9 products a channel for 4 outputs of a phase instead of 16. The transformed windows of both phases are in the packed
-// weights (runtime/transforms.c), f's rows at 3 f.
+// with 9 products a channel for 4 outputs of a phase instead of 16. G is two taps and their sum.
 // SPDX-License-Identifier: MIT
 #include "generators/transposed_winograd.h"
 
@@ -28,18 +27,26 @@ public:
         };
         s.spectrum(s.ci, s.ix, s.iy, s.kx, s.ky, s.n) = mux(s.kx, {column(s.ix - 1) - column(s.ix), column(s.ix)});
 
-        s.r = RDom(0, p.ci, "r");
+        s.r = RDom(0, p.ci / s.parts, "r");
+        const Expr c = s.part * (p.ci / s.parts) + s.r;
+        auto row = [&](const Expr &u) {
+            const Expr v = ax.first(s.px);
+            return filter(s.i, t.parameter("weight", {s.co, c, u, v + 2}), t.parameter("weight", {s.co, c, u, v}));
+        };
+        const Expr window = filter(s.j, row(ay.first(s.py) + 2), row(ay.first(s.py)));
         Expr x = s.tx * 2 + ax.shift(s.px) + s.i / 2, y = s.ty * 2 + ay.shift(s.py) + s.j / 2;
-        s.acc(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j) = 0.0f;
-        s.acc(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j) +=
-            t.parameter("weight", {s.co, s.r, ay.first(s.py) * s.taps + s.j, ax.first(s.px) * s.taps + s.i}) *
-            s.spectrum(s.r, x, y, s.i % 2, s.j % 2, s.n);
-        s.half(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j) = inverse(
-            s.j, [&](int k) { return s.acc(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, k); });
-        s.result(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j) = inverse(
-            s.i, [&](int k) { return s.half(s.co, s.tx, s.ty, s.n, s.px, s.py, k, s.j); });
-        s.map(s.co, s.x, s.y, s.n) =
-            s.result(s.co, s.x / s.wide, s.y / s.wide, s.n, s.x % 2, s.y % 2, s.x / 2 % 2, s.y / 2 % 2);
+        s.acc(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j, s.part) = 0.0f;
+        s.acc(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j, s.part) +=
+            window * s.spectrum(c, x, y, s.i % 2, s.j % 2, s.n);
+        s.rproduct = RDom(0, s.parts, 0, s.taps, "rproduct");
+        const Expr k = s.rproduct.y, product = s.acc(s.co, s.tx, s.ty, s.n, s.px, s.py, k, s.j, s.rproduct.x);
+        const bool whole = s.parts == 1;  // then the first product has nothing to be added to
+        s.half(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j) = whole ? undef<float>() : 0.0f;
+        const Expr sums = s.half(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j);
+        s.half(s.co, s.tx, s.ty, s.n, s.px, s.py, s.i, s.j) = (whole ? select(k == s.i, 0.0f, sums) : sums) +
+            select(k == 1, product, k != 2 * s.i, 0.0f, k == 0, product, -product);
+        auto of_column = [&](int j) { return s.half(s.co, s.x / s.wide, s.y / s.wide, s.n, s.x % 2, s.y % 2, s.x / 2 % 2, j); };
+        s.map(s.co, s.x, s.y, s.n) = mux(s.y / 2 % 2, {of_column(0) + of_column(1), of_column(1) - of_column(2)});
 
         Expr sum = s.map(s.co, s.x, s.y, s.n) + t.parameter("bias", {s.co});
         if (p.residual()) sum += t.input("residual", s.co, s.x, s.y, s.n);
@@ -47,9 +54,7 @@ public:
     }
 
 private:
-    static Expr inverse(const Expr &k, const std::function<Expr(int)> &product) {
-        return mux(k, {product(0) + product(1), product(1) - product(2)});
-    }
+    static Expr filter(const Expr &k, const Expr &before, const Expr &at) { return mux(k, {before, before + at, at}); }
 };
 
 }  // namespace hconv

@@ -14,7 +14,7 @@ struct TransposedWinogradStages {
     static constexpr const char *family = "transposed", *formulation = "winograd";
     static constexpr const char *needs = "the word fast, a window of 4 x 4 and stride 2, without dilation or groups";
     static bool fits(const Problem &p) { return p.family() == family && hconv_minimal_filtering(&p); }
-    static std::string layout(const hconv_tensor &t) { return std::string(t.letters) == "oihw" ? "halves:hwio" : ""; }
+    static std::string layout(const hconv_tensor &) { return ""; }
     // A tile, an axis: products a phase, outputs of both phases.
     static constexpr int taps = 3, wide = 4;
     static int tiles(int size) { return (size + wide - 1) / wide; }
@@ -25,15 +25,16 @@ struct TransposedWinogradStages {
     Halide::Var tx{"tx"}, ty{"ty"};                // column and row of the tile
     Halide::Var px{"px"}, py{"py"};                // phase of column and row
     Halide::Var i{"i"}, j{"j"};                    // column and row in the tile
-    Halide::RDom r;                                // ci
+    Halide::Var part{"part"};                      // of the channels
+    int parts = 1;                                 // a schedule may sum the channels in so many parts
+    Halide::RDom r, rproduct;                      // channel in the part; part, column of the product
     Halide::Func padded{"padded"};                 // (ci, ix, iy, n): the input with zeros around it
     Halide::Func spectrum{"spectrum"};             // (ci, ix, iy, kx, ky, n): B^T d B of all tiles
-    Halide::Func acc{"acc"};        // (co, tx, ty, n, px, py, i, j): pure: 0; update 0: products added over the channels
-    Halide::Func half{"half"};                     // (co, tx, ty, n, px, py, i, j): A^T acc
-    Halide::Func result{"result"};                 // (co, tx, ty, n, px, py, i, j): A^T acc A
-    Halide::Func map{"map"};                       // (co, x, y, n): the same as a map
+    Halide::Func acc{"acc"};        // (co, tx, ty, n, px, py, i, j, part): pure: 0; update 0: products added over the channels
+    Halide::Func half{"half"};      // (co, tx, ty, n, px, py, i, j): pure: 0 or nothing; update 0: acc A
+    Halide::Func map{"map"};                       // (co, x, y, n): A^T acc A as a map
     Halide::Func out{"out"};                       // (co, x, y, n)
-    std::vector<Halide::Func> all() const { return {padded, spectrum, acc, half, result, map, out}; }
+    std::vector<Halide::Func> all() const { return {padded, spectrum, acc, half, map, out}; }
     std::vector<Halide::Func> outputs() const { return {out}; }
     bool is_output(const Halide::Func &f) const { return f.name() == out.name(); }
 };

@@ -13,12 +13,7 @@ static const double wino4[] = {64.0 / 81,    0,            0,          -128.0 / 
                                -128.0 / 243, 32.0 / 81,    -8.0 / 27,  32.0 / 243,   16.0 / 81,  8.0 / 27,
                                32.0 / 243,   -16.0 / 81,   8.0 / 27,   0,            0,          1};
 
-/* F(2,2) of either phase f of a transposed window of four, stride 2: of its taps f + 2 and f, each, and their sum. */
-static const double halves[] = {0, 0, 1, 0, 1, 0, 1, 0, 1, 0, 0, 0,
-                                0, 0, 0, 1, 0, 1, 0, 1, 0, 1, 0, 0};
-
 static const hconv_window_transform transforms[] = {
-    {"halves", 6, 4, halves},
     {"wino2", 4, 3, wino2},
     {"wino4", 6, 3, wino4},
 };

@@ -45,6 +45,12 @@ void Phases::defaults(const Problem &p, const Machine &m) {
     rows = x86::even_parts(phase_rows, int(std::clamp(m.l2_bytes / 2 / row_bytes, 2.0, 8.0)));
 }
 
+// Has every phase the same taps, four at most?
+static bool few_taps(const Problem &p) {
+    const PhaseAxis x(p.kw, p.stride_w, p.dilation_w, p.pad_left), y(p.kh, p.stride_h, p.dilation_h, p.pad_top);
+    return x.taps * y.taps <= 4 && !x.exists(0, 0).defined() && !y.exists(0, 0).defined();
+}
+
 static bool depthwise(const Problem &p) { return p.groups == p.ci && p.ci == p.co && p.co > 1; }
 
 // The outputs of a block read the same inputs, or, depthwise, each its own: no block may straddle two groups, nor,
@@ -96,6 +102,9 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, band, xo, s.co, s.xq, s.r, co.lanes, 1);
     s.acc.unroll(s.yq).update().reorder({s.co, s.xq, s.yq, s.r.x, s.r.y, s.r.z}).unroll(s.yq);
+    // A phase's few taps a channel, where sums leave registers for their weights: as many streams from behind the caches.
+    if (m.lanes == 16 && co_vecs * xs * ys <= m.vector_registers / 2 && few_taps(p))
+        s.acc.update().reorder({s.co, s.xq, s.yq, s.r.y, s.r.z, s.r.x}).unroll(s.r.y).unroll(s.r.z);
     const bool plain = !p.nchw() && !depthwise(p) && p.dilation_h == 1 && p.dilation_w == 1;
     if (plain) x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci / p.groups, m);
     if (plain && m.multiplies_by_lane && p.ci / p.groups % 2 == 0) {
@@ -105,6 +114,9 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
     if (p.nchw() && !depthwise(p)) {
         s.padded.compute_at(s.out, task).reorder(s.ix, s.ci, s.iy, s.n).reorder_storage(s.ix, s.ci, s.iy, s.n);
         s.padded.vectorize(s.ix, m.lanes, TailStrategy::RoundUp);
+    } else if (small && p.groups == 1) {
+        x86::stage_input(s.padded, s.ci, s.iy, p.ci, m);
+        s.padded.align_storage(s.ci, p.ci + m.lanes);
     } else {
         const int read = !small ? p.ci : depthwise(p) ? std::min(p.ci, co.size()) : p.ci / p.groups;  // channels, by a task
         x86::stage_rows(s.padded, s.out, task, s.ci, read, m);

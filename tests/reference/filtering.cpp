@@ -10,13 +10,13 @@ const Filter &filter_2_3() {
                           {1, 1, 1, 0, 0, 1, -1, 1},
                           {1, 0, -1, 0, 0, 1, 1, 0, 0, -1, 1, 0, 0, -1, 0, 1},
                           {1, 0, 0, .5, .5, .5, .5, -.5, .5, 0, 0, 1},
-                          2, 1};
+                          2, 1, 0};
     return f;
 }
 
 // For windows of two: d0 g0 + d1 g1 and d1 g0 + d2 g1 from (d0 - d1) g0, d1 (g0 + g1) and (d1 - d2) g1.
 const Filter &filter_2_2() {
-    static const Filter f{2, 2, 3, {1, 1, 0, 0, 1, -1}, {1, -1, 0, 0, 1, 0, 0, 1, -1}, {1, 0, 1, 1, 0, 1}, 1, 1};
+    static const Filter f{2, 2, 3, {1, 1, 0, 0, 1, -1}, {1, -1, 0, 0, 1, 0, 0, 1, -1}, {1, 0, 1, 1, 0, 1}, 1, 1, 1};
     return f;
 }
 
@@ -25,7 +25,7 @@ const Filter &filter_2_2() {
 const Filter &filter_4_3() {
     static const Filter f = [] {
         const double points[] = {0, 0.75, -0.75, 1.5, -1.5};
-        Filter r{4, 3, 6, std::vector<double>(24), std::vector<double>(36), std::vector<double>(18), 5, 4};
+        Filter r{4, 3, 6, std::vector<double>(24), std::vector<double>(36), std::vector<double>(18), 5, 4, 0};
         std::vector<double> all{1}; // the product over all finite points
         auto times = [](std::vector<double> polynomial, double point) {
             polynomial.push_back(0);
@@ -140,7 +140,7 @@ Sum Filtering::sum(double v, int n, int o, int i, int j) {
         for (int b = 0; b < f.taps; ++b) sum.mag += std::fabs(above[a] * beside[b]) * p[a * f.taps + b];
     sum.v = v;
     // the transformed window is rounded once, and the product
-    sum.ops = x.ops + w.ops + 2 + 2 * f.forward_roundings + 2 * f.inverse_roundings;
+    sum.ops = x.ops + w.ops + 2 + 2 * (f.forward_roundings + f.inverse_roundings + f.weights_roundings);
     sum.terms = x.c;
     return sum;
 }

@@ -17,6 +17,7 @@ struct Filter {
     int outputs, window, taps;
     std::vector<double> inverse, forward, weights;  // A^T [outputs, taps], B^T [taps, taps], G [taps, window]
     double inverse_roundings, forward_roundings;    // of one pass, in any order of its sums; all coefficients are floats
+    double weights_roundings;                       // likewise; 0: windows are transformed in double and rounded once
     // How much larger than the direct sum's the magnitudes get on an axis, all inputs and weights being equally large.
     double growth() const;
 };
