@@ -15,6 +15,8 @@ struct TileGrid {
     int m, apart_x, apart_y;
     bool one_image;
     Halide::Expr columns, rows;  // of tiles, an image
+    // Tiles along `size` outputs: of `apart` interleaved grids the last m * apart outputs may hold only the first ones' tiles.
+    static Halide::Expr count(const Halide::Expr &size, int m, int apart);
     // The column of tiles that output column x is in, and its place there; rows alike.
     Halide::Expr column(const Halide::Expr &x) const;
     Halide::Expr row(const Halide::Expr &y) const;
