@@ -77,10 +77,11 @@ public:
         s.spectrum(s.c, s.t, s.i, s.j, s.cb) =
             mux(s.i, forward(m, each(taps, [&](int k) { return s.rows(s.c, k, s.t, s.j, s.cb); })));
 
-        s.r = RDom(0, block, 0, p.ci / block, "r");
+        s.r = RDom(0, block, 0, p.ci / p.groups / block, "r");
+        Expr first = group_start(s.co, p.ci, p.co, p.groups) / block;
         s.acc(s.co, s.t, s.i, s.j) = 0.0f;
         s.acc(s.co, s.t, s.i, s.j) +=
-            t.parameter("weight", {s.co, s.r.y * block + s.r.x, s.j, s.i}) * s.spectrum(s.r.x, s.t, s.i, s.j, s.r.y);
+            t.parameter("weight", {s.co, s.r.y * block + s.r.x, s.j, s.i}) * s.spectrum(s.r.x, s.t, s.i, s.j, first + s.r.y);
         // Of a dilated window's grids some have a tile less; what stands for it is not read.
         Expr tile = grid.index(p.dilation_w == 1 ? Expr(s.tx) : min(s.tx, grid.columns - 1),
                                p.dilation_h == 1 ? Expr(s.ty) : min(s.ty, grid.rows - 1), s.n);

@@ -33,7 +33,7 @@ struct TileGrid {
 
 struct WinogradStages {
     static constexpr const char *family = "conv2d", *formulation = "winograd";
-    static constexpr const char *needs = "the word fast, a window of 3 x 3 and stride 1, without groups";
+    static constexpr const char *needs = "the word fast, a window of 3 x 3, stride 1 and eight or more channels a group";
     static bool fits(const Problem &p) { return p.family() == family && hconv_minimal_filtering(&p); }
     static std::string layout(const hconv_tensor &t) { return std::string(t.letters) == "oihw" ? "wino2:hwio" : ""; }
 

@@ -3,6 +3,7 @@
 // channels, and the block's results are transformed back and written. Either all weights pass by once a band, or (weights = 1)
 // once a map, whose spectrum is a band's; each of `parts` tasks makes it for itself, which costs less than to fetch it from
 // another core. Where a band's spectrum is larger than the second cache, `blocks` blocks of outputs share a product's part of it.
+// With groups, `blocks` are a group's, whose spectrum is made for them.
 // SPDX-License-Identifier: MIT
 #include "generators/winograd.h"
 
@@ -37,10 +38,10 @@ private:
     void transform_back(WinogradStages &, Func to, const Var &at, int lanes, bool interleaved) const;
 };
 
-// Input channels in blocks of whole vectors.
+// Input channels, of a group, in blocks of whole vectors.
 static int input_lanes(const Problem &p, const Machine &m) {
     int lanes = m.lanes;
-    while (p.ci % lanes) lanes /= 2;
+    while (p.ci / p.groups % lanes) lanes /= 2;
     return lanes;
 }
 
@@ -57,21 +58,22 @@ struct Tiles {
 
 constexpr int big_weights = 4 << 20, big_spectrum = 1 << 20;  // more than stays in the second cache
 
-// Cycles that the map takes: two multiply-adds a cycle; six for a vector that is transformed; what the second cache does not
-// hold comes at 14 bytes a cycle, and at 3 where the third does not hold it either: the weights once a map, if it is small, or
-// once a band, and a large spectrum once every 128 outputs.
+// Cycles that the map takes: two multiply-adds a cycle; six for a vector that is transformed, eleven where a group's sums are
+// short; what the second cache does not hold comes at 14 bytes a cycle, and at 3 where the third does not hold it either: the
+// weights once a map, if it is small, or once a band, and a large spectrum once every 128 outputs.
 static double cycles(const Problem &p, const Machine &machine, int m) {
     const Tiles map(p, m);
     const double all = map.all(), images = std::max(p.n, 1), ci = p.ci, co = p.co, taps = (m + 2) * (m + 2);
-    const double weights = 4 * taps * ci * co, spectrum = 4 * taps * all * images * ci;
+    const double sums = ci * co / p.groups, weights = 4 * taps * sums, spectrum = 4 * taps * all * images * ci;
     const double passes = map.few() ? 1 : all * images / (weights > big_weights ? 98 : 28);
-    const double again = (map.few() || weights > big_weights) && spectrum > big_spectrum ? spectrum * co / 128 : 0;
+    const bool far = p.groups == 1 && spectrum > big_spectrum && (map.few() || weights > big_weights);
+    const double again = far ? spectrum * co / 128 : 0;
     const double streamed = weights < 1 << 20 ? 0 : weights * passes / (weights < 24 << 20 ? 14 : 3) + again / 14;
-    return all * images * taps * (ci * co / 2 + 6 * (ci + co)) / machine.lanes + streamed;
+    return all * images * taps * (sums / 2 + (p.groups == 1 ? 6 : 11) * (ci + co)) / machine.lanes + streamed;
 }
 static double direct_cycles(const Problem &p, const Machine &machine) {
     const double pixels = double(x86::size_or(p.ow(), 56)) * x86::size_or(p.oh(), 56) * std::max(p.n, 1);
-    return (pixels * 9 / 1.9 / machine.lanes + 3.6) * p.ci * p.co;
+    return (pixels * 9 / 1.9 / machine.lanes + 3.6) * p.ci * p.co / p.groups;
 }
 
 void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
@@ -80,25 +82,27 @@ void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
     pays = std::min(by4, by2) < 0.9 * direct_cycles(p, machine) && input_lanes(p, machine) >= 4;
     const Tiles map(p, m);
     weights = !p.open() && map.few();
-    const double products = 4.0 * (m + 2) * (m + 2) * p.ci;  // bytes of a tile's, of an output's weights
+    const double products = 4.0 * (m + 2) * (m + 2) * p.ci / p.groups;  // bytes of a tile's, of an output's weights
     const int least = products * p.co <= big_weights ? 14 : p.open() ? 28 : 98;
     rows = weights ? map.bands : x86::even_parts(map.bands, x86::ceil_div(least, map.columns * map.high));
-    images = weights ? std::clamp(128 / map.all(), 1, int(p.n)) : 1;
+    images = weights && p.groups == 1 ? std::clamp(128 / map.all(), 1, int(p.n)) : 1;
     parts = weights && p.co >= 128 ? 2 : 1;
-    const int lanes = x86::vector_lanes(p.co, machine), vectors = x86::ceil_div(p.co, lanes);
+    const int lanes = x86::vector_lanes(p.co, machine), vectors = x86::ceil_div(p.co / p.groups, lanes);
     const int tiles = std::min(rows * map.high, map.rows) * map.columns * images;
     // Few tiles are one block, so that weights, which come from afar, are read once; but no block is of few sums. A spectrum
     // that comes from afar is read once a block of outputs: of two vectors, where one is narrow.
     const bool wide = machine.lanes == 16 ? tiles > 16 || tiles < 10 || p.ci <= 128 : machine.lanes == 8 && (weights || (tiles < 28 && tiles % 14));
-    co_vecs = wide && vectors > 1 ? 2 : 1;
+    co_vecs = wide && vectors > 1 && (p.groups == 1 || vectors % 2 == 0) ? 2 : 1;
     ts = x86::even_parts(tiles, machine.lanes == 16 ? (wide ? 14 : 16) : machine.lanes == 8 ? (wide ? 6 : 14) : 12);
     blocks = products * tiles > big_spectrum ? std::max(128 / (co_vecs * lanes), 1) : 1;
     while (x86::ceil_div(vectors, co_vecs) % (blocks * parts) && blocks > 1) blocks = blocks / 2;
+    if (p.groups > 1) blocks = std::max(vectors / co_vecs, 1);
     ci_u = machine.lanes == 16 ? 4 : 1;
     while (input_lanes(p, machine) % ci_u) ci_u = ci_u / 2;
 }
 
 bool WinogradTiles::feasible(const Problem &p, const Machine &machine) const {
+    if (p.groups > 1 && blocks * co_vecs * machine.lanes * p.groups != p.co) return false;  // a group at a time
     if (weights && (p.open() || rows < Tiles(p, m).bands)) return false;
     return (m == 2 || m == 4) && co_vecs >= 1 && ts >= 1 && rows >= 1 && ci_u >= 1 && images >= 1 && weights <= 1 && parts >= 1 &&
            blocks >= 1 && x86::ceil_div(p.co, co_vecs * x86::vector_lanes(p.co, machine)) % blocks == 0 &&
@@ -141,9 +145,10 @@ void WinogradTiles::multiply(WinogradStages &s, Func products, const Expr &tiles
 // The tiles of a band one behind the other: their spectrum, in registers from the rows to the columns.
 void WinogradTiles::transform(WinogradStages &s, const Problem &p, int lanes) const {
     const int taps = m + 2;
-    s.spectrum.bound(s.i, 0, taps).bound(s.j, 0, taps).bound(s.c, 0, lanes).bound(s.cb, 0, p.ci / lanes);
+    s.spectrum.bound(s.i, 0, taps).bound(s.j, 0, taps).bound(s.c, 0, lanes);
+    if (p.groups == 1) s.spectrum.bound(s.cb, 0, p.ci / lanes);
     s.spectrum.reorder(s.c, s.i, s.j, s.cb, s.t).reorder_storage(s.c, s.cb, s.t, s.i, s.j);
-    s.spectrum.align_storage(s.cb, p.ci / lanes + 1);  // tiles a power of two apart would share few sets of the cache
+    s.spectrum.align_storage(s.cb, p.ci / p.groups / lanes + 1);  // tiles a power of two apart would share few sets of the cache
     s.spectrum.vectorize(s.c).unroll(s.i).unroll(s.j);
     s.rows.compute_at(s.spectrum, s.cb).bound(s.j, 0, taps).reorder(s.c, s.j, s.q, s.t, s.cb);
     s.rows.vectorize(s.c, lanes).unroll(s.q).unroll(s.j);
@@ -208,7 +213,8 @@ void WinogradTiles::apply(WinogradStages &s, const Problem &p, const Target &tar
     transform_back(s, p.nchw() ? s.map : s.out, co.unrolled, co.lanes, p.dilation_w * p.dilation_h > 1);
 
     transform(s, p, input_lanes(p, machine));
-    if (weights && parts > 1) s.spectrum.compute_at(s.out, part);
+    if (p.groups > 1) s.spectrum.compute_at(s.out, work);
+    else if (weights && parts > 1) s.spectrum.compute_at(s.out, part);
     else if (weights) s.spectrum.compute_root().parallel(s.t, 4, TailStrategy::GuardWithIf);
     else s.spectrum.compute_at(s.out, band);
     if (p.nchw() && (weights || p.n != 1)) s.padded.compute_root().vectorize(s.ci, input_lanes(p, machine)).parallel(s.iy, 4, TailStrategy::GuardWithIf);
