@@ -15,8 +15,12 @@ using Exprs = std::vector<Expr>;
 
 TileGrid::TileGrid(const Problem &p, int m, const Expr &ow, const Expr &oh)
     : m(m), apart_x(p.dilation_w), apart_y(p.dilation_h), one_image(p.n == 1),
-      columns(Internal::simplify((ow + (m * apart_x - 1)) / (m * apart_x) * apart_x)),
-      rows(Internal::simplify((oh + (m * apart_y - 1)) / (m * apart_y) * apart_y)) {}
+      columns(count(ow, m, apart_x)), rows(count(oh, m, apart_y)) {}
+
+Expr TileGrid::count(const Expr &size, int m, int apart) {
+    const int wide = m * apart;
+    return Internal::simplify(apart == 1 ? (size + (m - 1)) / m : size / wide * apart + min(size % wide, apart));
+}
 
 static Expr tile_of(const Expr &x, int m, int apart) { return apart == 1 ? x / m : x / (m * apart) * apart + x % apart; }
 static Expr first_of(const Expr &tile, int m, int apart) {
@@ -73,11 +77,14 @@ public:
         s.spectrum(s.c, s.t, s.i, s.j, s.cb) =
             mux(s.i, forward(m, each(taps, [&](int k) { return s.rows(s.c, k, s.t, s.j, s.cb); })));
 
-        s.r = RDom(0, block, 0, p.ci / block, "r");
+        s.r = RDom(0, block, 0, p.ci / p.groups / block, "r");
+        Expr first = group_start(s.co, p.ci, p.co, p.groups) / block;
         s.acc(s.co, s.t, s.i, s.j) = 0.0f;
         s.acc(s.co, s.t, s.i, s.j) +=
-            t.parameter("weight", {s.co, s.r.y * block + s.r.x, s.j, s.i}) * s.spectrum(s.r.x, s.t, s.i, s.j, s.r.y);
-        Expr tile = grid.index(s.tx, s.ty, s.n);
+            t.parameter("weight", {s.co, s.r.y * block + s.r.x, s.j, s.i}) * s.spectrum(s.r.x, s.t, s.i, s.j, first + s.r.y);
+        // Of a dilated window's grids some have a tile less; what stands for it is not read.
+        Expr tile = grid.index(p.dilation_w == 1 ? Expr(s.tx) : min(s.tx, grid.columns - 1),
+                               p.dilation_h == 1 ? Expr(s.ty) : min(s.ty, grid.rows - 1), s.n);
         s.half(s.co, s.tx, s.ty, s.n, s.i, s.j) =
             mux(s.j, inverse(m, each(taps, [&](int k) { return s.acc(s.co, tile, s.i, k); })));
         s.result(s.co, s.tx, s.ty, s.n, s.i, s.j) =

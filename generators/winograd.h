@@ -15,6 +15,8 @@ struct TileGrid {
     int m, apart_x, apart_y;
     bool one_image;
     Halide::Expr columns, rows;  // of tiles, an image
+    // Tiles along `size` outputs: of `apart` interleaved grids the last m * apart outputs may hold only the first ones' tiles.
+    static Halide::Expr count(const Halide::Expr &size, int m, int apart);
     // The column of tiles that output column x is in, and its place there; rows alike.
     Halide::Expr column(const Halide::Expr &x) const;
     Halide::Expr row(const Halide::Expr &y) const;
@@ -31,7 +33,7 @@ struct TileGrid {
 
 struct WinogradStages {
     static constexpr const char *family = "conv2d", *formulation = "winograd";
-    static constexpr const char *needs = "the word fast, a window of 3 x 3 and stride 1, without groups";
+    static constexpr const char *needs = "the word fast, a window of 3 x 3, stride 1 and eight or more channels a group";
     static bool fits(const Problem &p) { return p.family() == family && hconv_minimal_filtering(&p); }
     static std::string layout(const hconv_tensor &t) { return std::string(t.letters) == "oihw" ? "wino2:hwio" : ""; }
 

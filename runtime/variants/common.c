@@ -34,7 +34,8 @@ int hconv_minimal_filtering(const hconv_problem *p) {
     if ((p->flags & HCONV_FAST) && !strcmp(family, "transposed"))
         return p->kh == 4 && p->kw == 4 && p->stride_h == 2 && p->stride_w == 2 && p->dilation_h == 1 && p->dilation_w == 1 &&
                p->groups == 1;
-    return (p->flags & HCONV_FAST) && !strcmp(family, "conv2d") && p->kh == 3 && p->kw == 3 && p->stride_h == 1 && p->stride_w == 1 && p->groups == 1;
+    return (p->flags & HCONV_FAST) && !strcmp(family, "conv2d") && p->kh == 3 && p->kw == 3 && p->stride_h == 1 &&
+           p->stride_w == 1 && (p->groups == 1 || p->ci / p->groups >= 8);
 }
 
 hconv_status hconv_need(const hconv_problem *p, int32_t value, const char *key, char *why, size_t why_bytes) {

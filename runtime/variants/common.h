@@ -14,8 +14,8 @@ int32_t hconv_out_size(int32_t in, int32_t window, int32_t stride, int32_t dilat
 int32_t hconv_oh(const hconv_problem *p);
 int32_t hconv_ow(const hconv_problem *p);
 
-/* Does fast allow kernels of a dense convolution to filter minimally (windows of 3 x 3 at stride 1; transposed, of 4 x 4 at
- * stride 2), whose rounding is not the direct sum's? */
+/* Does fast allow kernels of a convolution to filter minimally (windows of 3 x 3 at stride 1, eight or more channels a group;
+ * transposed, dense ones of 4 x 4 at stride 2), whose rounding is not the direct sum's? */
 int hconv_minimal_filtering(const hconv_problem *p);
 
 /* Defaults and checks of channels, groups and window, whatever is done with them. */

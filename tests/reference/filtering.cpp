@@ -124,8 +124,9 @@ const double *Filtering::products(Row &r, int tile, int o) {
     double *to = &r.products[(size_t(tile) * w.co + o) * square];
     if (*to >= 0) return to;
     std::fill(to, to + square, 0.0);
-    for (int c = 0; c < x.c; ++c) {
-        const double *input = &r.inputs[(size_t(tile) * x.c + c) * square], *window = &windows[(size_t(o) * w.ci + c) * square];
+    const int first = o / (w.co / (x.c / w.ci)) * w.ci;
+    for (int c = 0; c < w.ci; ++c) {
+        const double *input = &r.inputs[(size_t(tile) * x.c + first + c) * square], *window = &windows[(size_t(o) * w.ci + c) * square];
         for (int k = 0; k < square; ++k) to[k] += input[k] * window[k];
     }
     return to;
@@ -141,7 +142,7 @@ Sum Filtering::sum(double v, int n, int o, int i, int j) {
     sum.v = v;
     // the transformed window is rounded once, and the product
     sum.ops = x.ops + w.ops + 2 + 2 * (f.forward_roundings + f.inverse_roundings + f.weights_roundings);
-    sum.terms = x.c;
+    sum.terms = w.ci;
     return sum;
 }
 
