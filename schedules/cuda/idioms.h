@@ -135,9 +135,9 @@ struct Loops {
 };
 inline void tile_output(Stage out, const Var &c, const Var &x, const Var &y, const Var &n, const Loops &l, const Tile &t, int width,
                         TailStrategy tail) {
-    Var cq("cq"), pq("pq");
-    out.split(c, cq, l.cv, t.channels, TailStrategy::RoundUp).split(t.nchw ? y : x, pq, l.xi, width, tail);
-    out.split(t.nchw ? x : cq, l.cb, l.ct, t.ct, TailStrategy::GuardWithIf).split(pq, l.xb, l.xt, t.xt, TailStrategy::GuardWithIf);
+    Var cq("cq"), xq("xq");
+    out.split(c, cq, l.cv, t.channels, TailStrategy::RoundUp).split(t.nchw ? y : x, xq, l.xi, width, tail);
+    out.split(t.nchw ? x : cq, l.cb, l.ct, t.ct, TailStrategy::GuardWithIf).split(xq, l.xb, l.xt, t.xt, TailStrategy::GuardWithIf);
     out.split(t.nchw ? cq : y, l.yb, l.yt, t.yt, TailStrategy::GuardWithIf);
     out.reorder({l.cv, l.xi, l.ct, l.xt, l.yt, l.cb, l.xb, l.yb, n}).fuse(l.yb, n, l.yb);
     out.unroll(l.xi).gpu_threads(l.ct, l.xt, l.yt).gpu_blocks(l.cb, l.xb, l.yb);

@@ -24,6 +24,7 @@ struct CudaColumns : Schedule<RowcolStages> {
         xt = cuda::even_parts(cuda::ceil_div(p.nchw() ? oh : ow, pixels), std::max(1, 128 / ct));
         yt = std::clamp(128 / (ct * xt), 1, std::min(p.nchw() ? p.ci : oh, 8));
         while (bytes(p) > cuda::plain_shared && (yt > 1 || xt > 1)) yt > 1 ? yt = (yt + 1) / 2 : xt = (xt + 1) / 2;
+        while (bytes(p) > cuda::most_shared && ct > 8) ct = ct / 2;
     }
     bool feasible(const Problem &p, const Machine &) const override {
         return pixels >= 1 && ct >= 1 && xt >= 1 && yt >= 1 && pixels <= cuda::size_or(p.nchw() ? p.oh() : p.ow(), 8) && ct * xt * yt <= 512 &&
