@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "schedules/cuda/idioms.h"
+#include "schedules/cuda/tiles.h"
 
 namespace hconv::cuda {
 

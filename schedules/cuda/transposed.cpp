@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: MIT
 #include "generators/transposed.h"
 
-#include "schedules/cuda/idioms.h"
+#include "schedules/cuda/tiles.h"
 #include "schedules/schedule.h"
 
 namespace hconv {
