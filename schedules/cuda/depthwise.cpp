@@ -26,7 +26,7 @@ struct CudaDepthwise : Schedule<Conv2dStages> {
         pixels = p.nchw() ? 1 : cuda::even_parts(ow, small_window ? 4 : 8);
         rows = std::min(oh, p.nchw() ? 4 : small_window ? 1 : 2);
         if (!large && !p.nchw() && double(p.co) * oh * ow * images / channels / pixels / rows > 1e5) rows = std::min(oh, 2 * rows);
-        ct = p.nchw() ? std::min(32, cuda::ceil_div(ow, 8) * 8) : cuda::even_parts(p.co / channels, large ? 8 : 32);
+        ct = p.nchw() ? cuda::row_lanes(ow) : cuda::even_parts(p.co / channels, large ? 8 : 32);
         xt = p.nchw() ? 1 : std::min(cuda::ceil_div(ow, pixels), std::max(1, 128 / ct));
         yt = std::clamp(128 / (ct * xt), 1, std::min(8, cuda::ceil_div(oh, rows)));
         const int limit = large ? cuda::most_shared : cuda::plain_shared;
@@ -38,7 +38,7 @@ struct CudaDepthwise : Schedule<Conv2dStages> {
         const int sums = channels * pixels * rows;
         return p.groups > 1 && p.groups == p.ci && channels >= 1 && pixels >= 1 && rows >= 1 && ct >= 1 && xt >= 1 && yt >= 1 &&
                p.co % channels == 0 && (channels == 1 || p.co == p.ci) && (!p.nchw() || (channels == 1 && pixels == 1)) &&
-               pixels <= cuda::size_or(p.ow(), 8) && rows <= cuda::size_or(p.oh(), 8) && sums <= 64 && p.kw <= 32 &&
+               pixels <= cuda::size_or(p.ow(), 8) && rows <= cuda::size_or(p.oh(), 8) && sums <= 64 &&
                p.dilation_w <= 4 && p.stride_w <= 4 && ct * xt * yt <= 512 && (!p.has_padding() || region(p).bytes() <= cuda::most_shared);
     }
     int preference(const Problem &) const override { return 2; }
@@ -66,17 +66,16 @@ struct CudaDepthwise : Schedule<Conv2dStages> {
         } else tiles(Stage(s.out), pixels, tail(p.ow(), pixels), rows, tail(p.oh(), rows));
 
         s.acc.compute_at(s.out, p.nchw() ? x0 : c0).unroll(s.x).unroll(s.y);
-        s.acc.update().reorder({s.co, s.x, s.y, s.r.y, s.r.x, s.r.z}).unroll(s.x).unroll(s.y).unroll(s.r.y);
+        s.acc.update().reorder({s.co, s.x, s.y, s.r.y, s.r.x, s.r.z}).unroll(s.x).unroll(s.y);
+        const bool whole_rows = p.kw <= 32;  // of the window
+        if (whole_rows) s.acc.update().unroll(s.r.y);
         Func regs = s.padded.in(s.acc);
-        regs.compute_at(s.acc, s.r.x).unroll(s.ix).unroll(s.iy);
+        regs.compute_at(s.acc, whole_rows ? s.r.x : s.r.y).unroll(s.ix).unroll(s.iy);
         for (Stage st : {Stage(s.acc), s.acc.update()}) channels > 1 ? st.vectorize(s.co, int(channels)) : st;
         if (channels > 1) regs.vectorize(s.ci, int(channels));
         if (!p.has_padding()) return;
         const cuda::Region r = cuda::whole_blocks(region(p), p.co);
-        const cuda::Tile threads{channels, pixels, ct, xt, yt};
-        if (!p.nchw()) return cuda::stage_shared(s.padded, s.out, cb, s.ci, s.ix, s.iy, r, threads, channels);
-        s.padded.reorder_storage(s.ix, s.iy, s.ci, s.n);
-        cuda::stage_shared(s.padded, s.out, xb, s.ix, s.iy, s.ci, {r.columns, r.rows, r.channels}, threads, 1);
+        cuda::stage_shared(s.padded, s.out, p.nchw() ? xb : cb, s.ci, s.ix, s.iy, r, {channels, pixels, ct, xt, yt, p.nchw()}, channels);
     }
 
 private:

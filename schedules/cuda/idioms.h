@@ -48,49 +48,16 @@ inline int vector_of(std::initializer_list<int> sizes, int most = 4) {
     return v;
 }
 
-// A thread computes channels x pixels sums, a block is ct x xt x yt threads along channels, tiles of pixels, and rows.
+// A thread computes channels x pixels sums, a block is ct x xt x yt threads along channels, tiles of pixels, and rows. nchw: along
+// a row, tiles of rows, and channels; a thread's pixels are of a column.
 struct Tile {
     int channels, pixels, ct, xt, yt;
+    bool nchw = false;
     int threads() const { return ct * xt * yt; }
 };
 
-// The tile as knobs of a schedule, and where the input with its zeros lies.
-struct TileKnobs {
-    explicit TileKnobs(ScheduleBase *of)
-        : channels{of, "channels", 1, {1, 2, 4, 8}}, pixels{of, "pixels", 8, {1, 2, 3, 4, 5, 6, 7, 8}}, ct{of, "ct", 32, {8, 16, 32, 64}},
-          xt{of, "xt", 4, {1, 2, 4, 7, 8, 16}}, yt{of, "yt", 1, {1, 2, 4, 8}}, shared{of, "shared", 1, {0, 1}} {}
-    Knob channels, pixels;  // of a thread
-    Knob ct, xt, yt;        // threads along channels, tiles of pixels, rows
-    Knob shared;            // 1: the input in shared memory
-    Tile tile() const { return {channels, pixels, ct, xt, yt}; }
-    void set(const Tile &t) { channels = t.channels, pixels = t.pixels, ct = t.ct, xt = t.xt, yt = t.yt; }
-};
-
-// What one warp's step of the sum costs: four input channels of `taps` window columns. A multiprocessor multiplies for four
-// warps a cycle, and loads 128 bytes: of the weights every lane reads its own, of the inputs all the same.
-struct StepCost {
-    int multiply, load;
-    static StepCost of(int channels, int pixels, int stride, int taps) {
-        return {channels * pixels * taps, 4 * taps * channels + (pixels - 1) * stride + taps};
-    }
-};
-
-// The thread's tile that takes the least time: warps share a multiprocessor, or, where they are few, wait for themselves.
-inline Tile best_tile(int co, int ow, int rows, int stride, int taps, int most_channels = 4, int most_pixels = 8) {
-    Tile best{1, 1, 1, 1, 1};
-    double least = 1e30;
-    for (int channels = vector_of({co}, most_channels); channels >= 1; channels /= 2)
-        for (int pixels = std::min(ow, most_pixels); pixels >= 1; --pixels) {
-            StepCost s = StepCost::of(channels, pixels, stride, taps);
-            double warps = double(co / channels) * ceil_div(ow, pixels) * rows / 32 / multiprocessors;
-            double time = std::max(warps * std::max(s.multiply, s.load), 4.0 * s.multiply + 60);
-            if (time < least * 0.97) least = time, best = {channels, pixels, 1, 1, 1};
-        }
-    best.ct = even_parts(co / best.channels, 64);
-    best.xt = even_parts(ceil_div(ow, best.pixels), std::max(1, 128 / best.ct));
-    best.yt = std::clamp(128 / (best.ct * best.xt), 1, std::min(rows, 8));
-    return best;
-}
+// Lanes along a row: a warp of neighbours, or rows side by side where they are short.
+inline int row_lanes(int ow) { return std::min(32, ceil_div(ow, 8) * 8); }
 
 // Tells Halide the sizes that the problem fixes, so that loops over them are constant.
 inline void bound_known_sizes(Func out, const Var &c, const Var &x, const Var &y, const Var &n, int channels, int ow, int oh, int images) {
@@ -115,12 +82,21 @@ struct Loops {
 inline void tile_output(Stage out, const Var &c, const Var &x, const Var &y, const Var &n, const Loops &l, const Tile &t, int width,
                         TailStrategy tail) {
     Var cq("cq"), xq("xq");
-    out.split(c, cq, l.cv, t.channels, TailStrategy::RoundUp).split(cq, l.cb, l.ct, t.ct, TailStrategy::GuardWithIf);
-    out.split(x, xq, l.xi, width, tail).split(xq, l.xb, l.xt, t.xt, TailStrategy::GuardWithIf);
-    out.split(y, l.yb, l.yt, t.yt, TailStrategy::GuardWithIf);
+    out.split(c, cq, l.cv, t.channels, TailStrategy::RoundUp).split(t.nchw ? y : x, xq, l.xi, width, tail);
+    out.split(t.nchw ? x : cq, l.cb, l.ct, t.ct, TailStrategy::GuardWithIf).split(xq, l.xb, l.xt, t.xt, TailStrategy::GuardWithIf);
+    out.split(t.nchw ? cq : y, l.yb, l.yt, t.yt, TailStrategy::GuardWithIf);
     out.reorder({l.cv, l.xi, l.ct, l.xt, l.yt, l.cb, l.xb, l.yb, n}).fuse(l.yb, n, l.yb);
     out.unroll(l.xi).gpu_threads(l.ct, l.xt, l.yt).gpu_blocks(l.cb, l.xb, l.yb);
-    if (t.channels > 1) out.vectorize(l.cv, std::min(t.channels, 4)).unroll(l.cv);
+    if (t.channels > 1 && !t.nchw) out.vectorize(l.cv, std::min(t.channels, 4));
+    out.unroll(l.cv);
+}
+
+// The same for a whole output: the sizes that are fixed, and tiles where they fit.
+inline void tile_outputs(Func out, const Var &c, const Var &x, const Var &y, const Var &n, const Loops &l, const Tile &t, int channels,
+                         int ow, int oh, int images) {
+    bound_known_sizes(out, c, x, y, n, channels, ow, oh, images);
+    specialize_width(out, out.output_buffer().dim(t.nchw ? 2 : 1).extent(), t.nchw ? oh : ow, t.pixels,
+                     [&](Stage st, int width, TailStrategy tail) { tile_output(st, c, x, y, n, l, t, width, tail); });
 }
 
 // The sum's order: a part of the input channels, unrolled, for all `taps` columns of the window at once.
@@ -145,11 +121,12 @@ inline void along_channels(Stage st, const Var &c, int channels) {
 // Accumulators in registers from the bias to the store, one thread's: every loop over them is unrolled, and the reduction runs
 // outside. `update`: of several sums into one accumulator.
 inline void accumulate(Func acc, int update, const Var &c, const Var &x, const RDom &r, const SumLoops &s, int channels) {
-    std::vector<VarOrRVar> order{c, x};
+    std::vector<VarOrRVar> order{c, x, s.inside};
     Stage st = acc.update(update);
     st.split(r.x, s.part, s.inside, s.channels);
-    if (s.taps > 1) order.insert(order.end(), {s.inside, r.y, s.part, r.z});
-    else order.insert(order.end(), {s.inside, s.part, r.y, r.z});
+    if (r.dimensions() == 1) order.insert(order.end(), {s.part});
+    else if (s.taps > 1) order.insert(order.end(), {r.y, s.part, r.z});
+    else order.insert(order.end(), {s.part, r.y, r.z});
     st.reorder(order).unroll(x).unroll(s.inside);
     if (s.taps > 1) st.unroll(r.y);
     along_channels(st, c, channels);
@@ -159,11 +136,13 @@ inline void start_accumulating(Func acc, Func out, const Var &at, const Var &c, 
     along_channels(Stage(acc), c, channels);
 }
 
-// What a step reads of the input, in registers: every value is loaded once, four channels at a time where they are aligned.
-inline void inputs_in_registers(Func input, Func acc, const Var &ci, const Var &ix, const SumLoops &s, bool aligned) {
+// What a step reads of the input, in registers: every value is loaded once, four channels at a time where they are aligned. nchw: of
+// several rows, a value at a time.
+inline void inputs_in_registers(Func input, Func acc, const Var &ci, const Var &ix, const Var &iy, const SumLoops &s, bool aligned, bool nchw) {
     Func regs = input.in(acc);
     regs.compute_at(acc, s.part).bound_extent(ci, s.channels).unroll(ix);
-    if (s.channels == 4 && aligned) regs.vectorize(ci);
+    if (nchw) regs.unroll(ci).unroll(iy);
+    else if (s.channels == 4 && aligned) regs.vectorize(ci);
     else regs.unroll(ci);
 }
 
@@ -192,6 +171,13 @@ inline Region of_all_channels(Region r) {
     return r;
 }
 
+// Stored as lanes go.
+inline std::vector<Var> lanes_first(Func f, bool nchw) {
+    std::vector<Var> args = f.args();
+    if (nchw) std::rotate(args.begin(), args.begin() + 1, args.begin() + 3), f.reorder_storage(args);
+    return args;
+}
+
 // That region, with its zeros, in shared memory: the threads fill it together.
 inline void stage_shared(Func padded, Func out, const Var &block, const Var &ci, const Var &ix, const Var &iy, const Region &region,
                          const Tile &t, int vector) {
@@ -200,8 +186,10 @@ inline void stage_shared(Func padded, Func out, const Var &block, const Var &ci,
     if (region.channels) padded.bound_extent(ci, region.channels);
     padded.bound_extent(ix, region.columns);
     if (region.rows) padded.bound_extent(iy, region.rows);
+    lanes_first(padded, t.nchw);
+    if (t.nchw) vector = 1;
     if (vector > 1) padded.split(ci, ci, v, vector, TailStrategy::RoundUp).vectorize(v);
-    padded.fuse(ci, ix, f).fuse(f, iy, f);
+    padded.fuse(t.nchw ? ix : ci, t.nchw ? iy : ix, f).fuse(f, t.nchw ? ci : iy, f);
     padded.split(f, fo, f0, t.ct, TailStrategy::GuardWithIf).split(fo, fo, f1, t.xt, TailStrategy::GuardWithIf);
     padded.split(fo, fo, f2, t.yt, TailStrategy::GuardWithIf);
     std::vector<VarOrRVar> order{f0, f1, f2, fo};

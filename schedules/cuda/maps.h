@@ -7,13 +7,6 @@
 
 namespace hconv::cuda {
 
-// Stored as lanes go.
-inline std::vector<Var> lanes_first(Func f, bool nchw) {
-    std::vector<Var> args = f.args();
-    if (nchw) std::rotate(args.begin(), args.begin() + 1, args.begin() + 3), f.reorder_storage(args);
-    return args;
-}
-
 // A stage of its own, a thread an element; its sum over taps, if it is one, in a register.
 inline void stage_map(Func f, bool nchw) {
     Func stored = f.num_update_definitions() ? f.in() : f;

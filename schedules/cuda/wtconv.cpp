@@ -76,9 +76,8 @@ void CudaLevels::convolve(const WtconvStages &s, const Problem &p, int i, Func a
     const cuda::Region a = region(p);
     Func made = Func(s.levels[size_t(i)].bands).in(conv);
     made.bound_extent(s.b, bands).reorder(s.b, s.c, s.x, s.y).unroll(s.b);
-    cuda::lanes_first(made, p.nchw());
-    if (p.nchw()) cuda::stage_shared(made, at, Var("xb"), s.x, s.y, s.c, {a.columns, a.rows, p.ci % ct ? 0 : ct}, {1, pixels, xt, ct, yt}, 1);
-    else cuda::stage_shared(made, at, Var("cb"), s.c, s.x, s.y, cuda::whole_blocks(a, p.ci), {1, pixels, ct, xt, yt}, 1);
+    const cuda::Tile threads{1, pixels, p.nchw() ? xt : ct, p.nchw() ? ct : xt, yt, p.nchw()};
+    cuda::stage_shared(made, at, Var(p.nchw() ? "xb" : "cb"), s.c, s.x, s.y, cuda::whole_blocks(a, p.ci), threads, 1);
 }
 
 // f reads what level i gives back. The innermost loop over f's threads, where its tile is made.
