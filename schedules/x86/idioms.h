@@ -36,6 +36,13 @@ inline int whole_lanes(int count, const Machine &m) {
     return lanes;
 }
 
+// Lanes of the widest vector whose multiple `count` is.
+inline int even_lanes(int count, const Machine &m) {
+    int lanes = m.lanes;
+    while (count % lanes) lanes /= 2;
+    return lanes;
+}
+
 // Are so many rows a task another schedule than half as many?
 inline bool is_other_task(int rows, int height) { return rows == 1 || rows < 2 * height; }
 

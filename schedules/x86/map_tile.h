@@ -24,10 +24,11 @@ inline bool holds(const RegisterTile &t, const Machine &m) {
 // The rows of a small map are unrolled, which lets blocks have several.
 inline int most_rows(const Problem &p) { return p.oh() <= 16 && p.ow() < 14 ? std::min(4, p.oh()) : 1; }
 
+inline int64_t weight_bytes(const Problem &p) { return 4 * int64_t(p.co) * (p.ci / p.groups) * p.kh * p.kw; }
+
 // Weights that outweigh an image that stays in the second cache are read once: then tasks are blocks of outputs.
 inline bool weights_outweigh(const Problem &p, const Machine &m) {
-    const int64_t weights = 4 * int64_t(p.co) * (p.ci / p.groups) * p.kh * p.kw;
-    return weights > map_bytes(p) && map_bytes(p) <= m.l2_bytes;
+    return weight_bytes(p) > map_bytes(p) && map_bytes(p) <= m.l2_bytes;
 }
 
 struct MapTile {

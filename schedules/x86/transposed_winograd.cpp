@@ -35,12 +35,6 @@ private:
     bool pays = false;
 };
 
-static int input_lanes(const Problem &p, const Machine &m) {
-    int lanes = m.lanes;
-    while (p.ci % lanes) lanes /= 2;
-    return lanes;
-}
-
 static int tiles_wide(const Problem &p) { return TransposedWinogradStages::tiles(hconv_transposed_ow(&p)); }
 static int tiles_high(const Problem &p) { return TransposedWinogradStages::tiles(hconv_transposed_oh(&p)); }
 
@@ -76,7 +70,7 @@ void TransposedTiles::defaults(const Problem &p, const Machine &m) {
     const double streamed = 64 * sums > m.l2_bytes ? 64 * sums / 8 : 0;
     auto time = [&](double cycles) { return std::max(cycles, streamed) + std::min(cycles, streamed) / 2; };
     pays = time(tiles * 41 * sums / step) + tiles * (64.0 * p.ci + 100.0 * p.co) / m.lanes <
-               0.95 * time(outputs * 4 * sums / step) && input_lanes(p, m) >= 4 && p.co >= m.lanes;
+               0.95 * time(outputs * 4 * sums / step) && x86::even_lanes(p.ci, m) >= 4 && p.co >= m.lanes;
 }
 
 bool TransposedTiles::feasible(const Problem &p, const Machine &m) const {
@@ -92,7 +86,7 @@ std::string TransposedTiles::layout(const hconv_tensor &t, const Problem &p, con
 
 void TransposedTiles::apply(TransposedWinogradStages &s, const Problem &p, const Target &target) const {
     const Machine m = Machine::of(target);
-    const int in_lanes = input_lanes(p, m), wide = s.wide;
+    const int in_lanes = x86::even_lanes(p.ci, m), wide = s.wide;
     Var task("task"), chunk("chunk"), sx("sx"), sy("sy"), dx("dx"), dy("dy"), txo("txo"), tyo("tyo"), no("no");
     x86::ChannelBlocks co, part;
     co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;

@@ -41,12 +41,10 @@ static bool has_short_sum(const Problem &p, const Machine &m) {
     return m.lanes == 16 && p.groups > 1 && p.ci / p.groups <= 32 && p.kw <= 7;
 }
 
-static int64_t weight_bytes(const Problem &p) { return int64_t(4) * p.co * (p.ci / p.groups) * p.kh * p.kw; }
-
 // Where the window is one pixel, rows share no input, and a task of one leaves its output whole. A task of one row reads
 // groups' shares of a pixel one after the other.
 static int usual_rows(const Problem &p, const Machine &m) {
-    return p.groups > 1 || (p.kh * p.kw == 1 && weight_bytes(p) <= m.l2_bytes) ? 1 : x86::rows_of(p, m);
+    return p.groups > 1 || (p.kh * p.kw == 1 && x86::weight_bytes(p) <= m.l2_bytes) ? 1 : x86::rows_of(p, m);
 }
 
 // Channels of a vector: within a group.
@@ -91,7 +89,7 @@ bool Unstaged::promising(const Problem &p, const Machine &m) const {
 std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
     // Large weights come faster as a stream a vector, each fetched ahead, than as one.
     const int lanes = lanes_of(p, m), block = lanes * co_vecs;
-    return x86::blocked_layout(t, weight_bytes(p) > 4 * m.l2_bytes && p.co % block == 0 ? lanes : block);
+    return x86::blocked_layout(t, x86::weight_bytes(p) > 4 * m.l2_bytes && p.co % block == 0 ? lanes : block);
 }
 
 // Of all images. So they are, too, where one image's rows are a single task.

@@ -39,11 +39,7 @@ private:
 };
 
 // Input channels, of a group, in blocks of whole vectors.
-static int input_lanes(const Problem &p, const Machine &m) {
-    int lanes = m.lanes;
-    while (p.ci / p.groups % lanes) lanes /= 2;
-    return lanes;
-}
+static int input_lanes(const Problem &p, const Machine &m) { return x86::even_lanes(p.ci / p.groups, m); }
 
 // Tiles of an image; an open size stands for 56.
 struct Tiles {
