@@ -6,12 +6,13 @@
 
 namespace hconv::x86 {
 
-// Cycles of a tile: two multiply-adds start a cycle and ten hide the latency; a load takes a share of what is left, one
-// of weights, which come from the second cache, more. Lines of the output, which a block of few channels writes in part,
-// come from farther away.
+// Cycles of a tile: two multiply-adds and two loads start a cycle and ten of these hide the latency; a load takes a share of
+// what is left, one of weights, which come from the second cache, more. Lines of the output, which a block of few channels
+// writes in part, come from farther away.
 inline double tile_cycles(int vectors, int pixels, const Problem &p, const Machine &m) {
     const double load = m.lanes == 16 ? 0.2 : 0.1;
-    const double step = std::max(vectors * pixels / 2.0, 5.0) + load * (vectors + pixels) + 0.3 * vectors;
+    const double pipes = std::max({vectors * pixels, vectors + pixels, 10}) / 2.0;  // of multiply-adds, of loads
+    const double step = pipes + load * (vectors + pixels) + 0.32 * vectors;
     const int lines = ceil_div(vectors * m.lanes, 16) * pixels * (p.residual() ? 2 : 1);
     return step * (p.ci / p.groups) * p.kh * p.kw + 8.0 * lines;
 }
@@ -44,9 +45,13 @@ inline MapTile best_map_tile(const Problem &p, int vectors, int row, const Machi
     for (int v = 1; v <= std::min(vectors, 4); ++v)
         for (int height = 1; height <= most_rows(p); ++height)
             for (int width = 1; width <= p.ow() && may(v) && holds({v, width * height + row - 1}, m); ++width) {
-                const int whole = p.oh() / height, rest = p.oh() % height;
-                double time = whole * tile_cycles(v, width * height, p, m) + (rest ? tile_cycles(v, width * rest, p, m) : 0);
-                time *= ceil_div(vectors, v) * ceil_div(p.ow(), width);
+                // The last rows and columns are narrower tiles.
+                auto row_of = [&](int high) {
+                    const int rest = p.ow() % width;
+                    return p.ow() / width * tile_cycles(v, width * high, p, m) + (rest ? tile_cycles(v, rest * high, p, m) : 0);
+                };
+                double time = p.oh() / height * row_of(height) + (p.oh() % height ? row_of(p.oh() % height) : 0);
+                time *= ceil_div(vectors, v);
                 if (time < least * 0.995) least = time, best = {v, width, height};
             }
     return best;

@@ -79,7 +79,7 @@ void set_tile(const Problem &conv, const Machine &m, Knob &vectors, Knob &xs, Kn
     const bool heavy = x86::weights_outweigh(conv, m), whole = unrolled_rows || (heavy && evenly(vectors));
     rows = whole ? conv.oh() : conv.kh * conv.kw == 1 && !heavy ? 2 : even_rows(conv.oh(), step);
     const bool long_code = conv.kh * conv.kw > 1 && x86::ceil_div(conv.ow(), xs) * conv.kw * vectors * xs > 200;
-    ci_u = m.lanes == 16 && !long_code ? 4 : 1;
+    ci_u = (m.lanes == 16 ? !long_code : m.lanes == 8 && vectors > 1) ? 4 : 1;
 }
 
 void UnstagedMaps::defaults(const Problem &p, const Machine &m) {
@@ -147,7 +147,7 @@ void schedule_map(const OctaveStages &s, const OctaveSum &sum, Func out, const M
     const x86::ChannelBlocks &co = map.co;
     x86::bound_known_sizes(out, s.c, s.x, s.y, s.n, map.conv);
     out.split(s.y, yo, yi, ys, oh % ys ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
-    out.split(s.x, xo, xi, xs, ow % xs ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
+    out.split(s.x, xo, xi, xs, ow % xs ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
     x86::split_channels(out, s.c, co, map.conv);
     x86::split_rows(out, yo, task, yo, x86::ceil_div(map.rows, ys), tiles);
     std::vector<VarOrRVar> order{co.lane, co.unrolled, xi, yi, xo, yo};
@@ -169,7 +169,7 @@ void schedule_up(const OctaveStages &s, const Var &task, Map map, bool whole) {
     up.compute_at(s.high, task).bound_extent(s.c, map.co.size()).bound(s.x, 0, map.conv.ow());
     if (whole) up.bound(s.y, 0, map.conv.oh());
     up.split(s.c, map.co.unrolled, map.co.lane, map.co.lanes).split(s.y, yo, yi, map.tile.ys, TailStrategy::GuardWithIf);
-    up.split(s.x, xo, xi, map.tile.xs, map.conv.ow() % map.tile.xs ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
+    up.split(s.x, xo, xi, map.tile.xs, map.conv.ow() % map.tile.xs ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
     up.reorder({map.co.lane, map.co.unrolled, xi, yi, xo, yo, s.n});
     sum_tiles(s, s.up, up, map, xi, xo, yi, yo);
 }

@@ -12,6 +12,20 @@ inline void stage_input_planes(Func padded, const Var &ci, const Var &x, const V
     padded.vectorize(x, m.lanes, TailStrategy::RoundUp).parallel(y, 4, TailStrategy::GuardWithIf);
 }
 
+// The input of planes as pixels, before all tasks, with room behind each: a block of channels at a time, whose planes are read
+// along rows. pixels: a wrapper of planes, of which `columns` at least are read.
+inline void stage_transposed(Func pixels, Func planes, const Var &ci, const Var &x, const Var &y, const Var &n, int channels,
+                             int columns, const Machine &m) {
+    const int lanes = even_lanes(channels, m), wide = whole_lanes(columns, m);
+    Var block("block"), channel("channel"), xo("xo"), xi("xi"), task("task");
+    pixels.compute_root().align_storage(ci, channels + m.lanes).split(ci, block, channel, lanes);
+    pixels.split(x, xo, xi, wide, TailStrategy::ShiftInwards);
+    pixels.split(y, task, y, 16, TailStrategy::GuardWithIf).reorder({channel, xi, xo, y, block, task, n});
+    pixels.vectorize(channel).unroll(xi).fuse(block, task, task).fuse(task, n, task).parallel(task);
+    planes.compute_at(pixels, xo).bound_extent(ci, lanes).bound_extent(x, wide);
+    planes.reorder(x, ci).vectorize(x).unroll(ci);
+}
+
 // Sums of planes, before all tasks: as many partial ones as lanes, along the rows of each.
 inline void sum_along_rows(Func sum, const Var &c, const Machine &m) {
     sum.compute_root();

@@ -1,13 +1,15 @@
 // unstaged.cpp - direct convolution that reads the input where it lies, without a copy that has zeros around it: taps of
 // rows outside the map are left out by a test outside the channel loop, taps of columns outside it by constants, since
-// every tile's place in a row is known when the code is made. Maps of a few rows have all of them unrolled: then a block
-// of registers can hold several rows. Lanes = output channels, of one group, blocks as in conv2d.cpp.
+// every tile's place in a row is known when the code is made; a row's last tile is narrower. Maps of a few rows have all
+// of them unrolled: then a block of registers can hold several rows. Lanes = output channels, of one group, blocks as in
+// conv2d.cpp.
 // SPDX-License-Identifier: MIT
 #include "generators/conv2d.h"
 
 #include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
 #include "schedules/x86/map_tile.h"
+#include "schedules/x86/planes.h"
 
 namespace hconv {
 
@@ -20,7 +22,7 @@ struct Unstaged : Schedule<Conv2dStages> {
     Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                         // unroll of the channel sum
     Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // output rows a task
     Knob row_u{this, "row_u", 0, {0, 1}};                          // unroll the sum of a row's taps, pixel by pixel
-    Knob spread{this, "spread", 0, {0, 1, 2}};  // copy the input (2: a task its own), pixels a little farther apart
+    Knob spread{this, "spread", 0, {0, 1, 2}};  // copy the input (2: a task its own) as pixels a little farther apart
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
@@ -55,41 +57,50 @@ static bool whole_blocks(const Problem &p, int vectors, const Machine &m) {
     return p.groups == 1 || (p.ci > p.groups && p.co / p.groups % (m.lanes * vectors) == 0);
 }
 
+// They come faster as a stream a vector, each fetched ahead, than as one.
+static bool large_weights(const Problem &p, const Machine &m) { return x86::weight_bytes(p) > 4 * m.l2_bytes; }
+
 void Unstaged::defaults(const Problem &p, const Machine &m) {
     if (p.open()) return;
     const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
     row_u = has_short_sum(p, m);
-    const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, m, [&](int v) { return whole_blocks(p, v, m); });
+    // Large weights: blocks that all their vectors fill, each a stream (layout).
+    auto may = [&](int v) { return whole_blocks(p, v, m) && (!large_weights(p, m) || vectors % v == 0); };
+    const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, m, may);
     co_vecs = tile.vectors, xs = tile.xs, ys = tile.ys;
     const bool one_pixel = p.kh * p.kw == 1;
     rows = usual_rows(p, m);
     // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
     const bool far = p.stride_w == 1 && p.kh > 1 && p.n * x86::map_bytes(p) > 2 << 20;
     const bool same_sets = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0;
-    spread = p.nchw() ? 0 : p.groups > 1 ? 2 * far : same_sets;
+    // Planes lie pages apart, more than a core has at hand at once: a row's loads are many where few sums share them.
+    const bool far_planes = p.groups == 1 && p.ci % 4 == 0 && p.ci >= (!one_pixel ? 128 : m.lanes < 16 ? 256 : 1 << 30);
+    spread = p.nchw() ? far_planes : p.groups > 1 ? 2 * far : same_sets;
     if (spread == 2) rows = x86::rows_of(p, m);
     // Long code spills, and so do several rows of pixels that lie apart.
     const bool spills = (!one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 100) || (ys > 1 && p.stride_w > 1 && !spread);
-    ci_u = m.lanes == 16 && p.ci % 4 == 0 && !p.nchw() && !spills && !row_u ? 4 : 1;
+    const bool unroll = m.lanes == 16 ? !spills : m.lanes == 8 && co_vecs > 1;
+    ci_u = unroll && p.ci % 4 == 0 && !p.nchw() && !row_u ? 4 : 1;
 }
 
 bool Unstaged::feasible(const Problem &p, const Machine &m) const {
-    return !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci / p.groups % ci_u == 0 && !(spread && p.nchw()) && co_vecs >= 1 &&
-           whole_blocks(p, co_vecs, m) && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
+    const bool copies = !spread || !p.nchw() || (spread == 1 && p.ci % 4 == 0);
+    return !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci / p.groups % ci_u == 0 && copies &&
+           co_vecs >= 1 && whole_blocks(p, co_vecs, m) && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
            x86::ceil_div(p.ow(), std::max<int>(xs, 1)) * p.kw * co_vecs * xs <= 2000 &&
            (ys == 1 || x86::ceil_div(p.oh(), ys) <= 8) && x86::fits_registers({co_vecs, xs * ys}, m);
 }
 
 bool Unstaged::promising(const Problem &p, const Machine &m) const {
     return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * x86::most_rows(p)) &&
-           ys <= x86::most_rows(p) && (!row_u || (has_short_sum(p, m) && ci_u == 1)) && (!spread || p.stride_w > 1 || p.groups > 1) &&
+           ys <= x86::most_rows(p) && (!row_u || (has_short_sum(p, m) && ci_u == 1)) &&
+           (!spread || p.stride_w > 1 || p.groups > 1 || p.nchw()) &&
            (tasks_are_blocks(p, m) ? rows == usual_rows(p, m) : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
 }
 
 std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
-    // Large weights come faster as a stream a vector, each fetched ahead, than as one.
     const int lanes = lanes_of(p, m), block = lanes * co_vecs;
-    return x86::blocked_layout(t, x86::weight_bytes(p) > 4 * m.l2_bytes && p.co % block == 0 ? lanes : block);
+    return x86::blocked_layout(t, large_weights(p, m) && p.co % block == 0 ? lanes : block);
 }
 
 // Of all images. So they are, too, where one image's rows are a single task.
@@ -107,6 +118,13 @@ static void store_along_rows(Func out, const Var &c, const Var &x, const x86::Ch
     if (p.ow() <= 8 * lanes) out.unroll(x);
 }
 
+// Columns of the input that are read, at least; of those that are copied, where the window is one pixel.
+static int columns_read(const Problem &p) {
+    if (p.kw * p.kh == 1 && !p.has_padding()) return p.ow();
+    const int reach = (p.kw - 1) * p.dilation_w, before = p.same == HCONV_PAD_TFSAME ? reach : p.pad_left;
+    return std::clamp((p.ow() - 1) * p.stride_w + reach - before + 1, 1, int(p.w));
+}
+
 void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     Var xo("xo"), xi("xi"), yo("yo"), yi("yi"), task("task");
     const Machine m = Machine::of(t);
@@ -117,7 +135,7 @@ void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     Func sums = p.nchw() ? s.acc.in(s.out) : s.out;  // nchw: a block's sums get memory, to be stored along rows
     Stage out(s.out), tiles(sums);
     tiles.split(s.y, yo, yi, int(ys), p.oh() % ys ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
-    tiles.split(s.x, xo, xi, int(xs), p.ow() % xs ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
+    tiles.split(s.x, xo, xi, int(xs), p.ow() % xs ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
     std::vector<VarOrRVar> inner{co.lane, co.unrolled, xi, yi, xo, yo};
     if (p.nchw()) {
         x86::split_rows(out, s.y, task, s.y, unrolled_rows ? p.oh() : int(rows), p.oh());
@@ -141,6 +159,8 @@ void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y).unroll(s.r.y);
     if (row_u) s.acc.update().reorder({s.co, s.r.y, s.x, s.y, s.r.x, s.r.z});
     if (unrolled_rows) s.acc.update().unroll(s.r.z);
+    if (spread && p.nchw())
+        return x86::stage_transposed(s.copied.in(s.padded), s.copied, s.ci, s.ix, s.iy, s.n, p.ci, columns_read(p), m);
     if (spread == 2) x86::stage_rows(s.copied, s.out, task, s.ci, p.ci, m);
     else if (spread) x86::stage_input(s.copied, s.ci, s.iy, p.ci, m);
     // Room behind every pixel: pixels whose channels are a power of two lie in the same few sets of the first cache, which cannot
