@@ -30,9 +30,17 @@ struct Phases : Schedule<TransposedStages> {
 // Rows of the output that a phase has; a stand-in where they are open.
 static int phase_size(int size, int stride) { return x86::ceil_div(x86::size_or(size, 64 * stride), stride); }
 
+// A row's last block is narrower: its blocks are unrolled.
+static bool narrower_last(const Problem &p, int xs) {
+    const int columns = phase_size(hconv_transposed_ow(&p), p.stride_w);
+    return p.w != HCONV_OPEN && columns % xs && columns <= 10 * xs;
+}
+
 void Phases::defaults(const Problem &p, const Machine &m) {
     int lanes = x86::vector_lanes(p.co, m), columns = phase_size(hconv_transposed_ow(&p), p.stride_w);
     x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, lanes), columns, m);
+    // In sixteen registers a block of 14 x 1 loads longer than it multiplies; one of 6 x 2 does not.
+    if (m.lanes == 8 && tile.vectors * tile.scalars == 14 && p.co > lanes && narrower_last(p, 6)) tile = {2, 6};
     if (p.groups > 1) tile = {1, std::min(columns, 8)};
     // Rows of a narrow map together are a block.
     const int phase_rows = phase_size(hconv_transposed_oh(&p), p.stride_h), high = 14 / columns > 1 ? x86::even_parts(phase_rows, 14 / columns) : 1;
@@ -40,7 +48,7 @@ void Phases::defaults(const Problem &p, const Machine &m) {
     if (p.groups == 1 && high > 1 && square.scalars == columns * high) ys = high, tile = {square.vectors, columns};
     // Of one small image every weight is read once: for all pixels.
     if (p.n == 1 && columns * phase_rows <= 16 && x86::fits_registers({1, columns * phase_rows}, m)) ys = phase_rows, tile = {1, columns};
-    co_vecs = tile.vectors, xs = x86::even_parts(columns, tile.scalars);
+    co_vecs = tile.vectors, xs = narrower_last(p, tile.scalars) ? tile.scalars : x86::even_parts(columns, tile.scalars);
     double row_bytes = 4.0 * columns * p.stride_w * p.stride_h * lanes * tile.vectors;
     rows = x86::even_parts(phase_rows, int(std::clamp(m.l2_bytes / 2 / row_bytes, 2.0, 8.0)));
 }
@@ -95,12 +103,17 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
 
     Func band = s.acc.in(s.out);
     band.compute_at(s.out, small ? task : co.block).bound_extent(s.co, co.size());
-    band.split(s.co, unrolled, lane, co.lanes).split(s.xq, xo, xi, int(xs), TailStrategy::RoundUp);
+    const bool exact = narrower_last(p, xs);
+    if (exact) band.bound(s.xq, 0, phase_size(hconv_transposed_ow(&p), p.stride_w));
+    band.split(s.co, unrolled, lane, co.lanes);
+    band.split(s.xq, xo, xi, int(xs), exact ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
     band.split(s.yq, yo, yu, int(ys), TailStrategy::RoundUp).unroll(yu);
     band.reorder({lane, unrolled, xi, yu, xo, yo, s.px, s.py, s.n}).vectorize(lane).unroll(unrolled).unroll(xi);
+    if (exact) band.unroll(xo);
     band.reorder_storage(s.co, s.px, s.xq, s.py, s.yq, s.n);
     s.acc.bound_extent(s.co, co.size());
-    x86::accumulate_in_registers(s.acc, band, xo, s.co, s.xq, s.r, co.lanes, 1);
+    const bool unroll = m.lanes == 8 && co_vecs > 1 && p.ci / p.groups % 4 == 0;
+    x86::accumulate_in_registers(s.acc, band, xo, s.co, s.xq, s.r, co.lanes, unroll ? 4 : 1);
     s.acc.unroll(s.yq).update().reorder({s.co, s.xq, s.yq, s.r.x, s.r.y, s.r.z}).unroll(s.yq);
     // A phase's few taps a channel, where sums leave registers for their weights: as many streams from behind the caches.
     if (m.lanes == 16 && co_vecs * xs * ys <= m.vector_registers / 2 && few_taps(p))

@@ -77,9 +77,9 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
     const bool far_planes = p.groups == 1 && p.ci % 4 == 0 && p.ci >= (!one_pixel ? 128 : m.lanes < 16 ? 256 : 1 << 30);
     spread = p.nchw() ? far_planes : p.groups > 1 ? 2 * far : same_sets;
     if (spread == 2) rows = x86::rows_of(p, m);
-    // Long code spills, and so do several rows of pixels that lie apart.
-    const bool spills = (!one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 100) || (ys > 1 && p.stride_w > 1 && !spread);
-    const bool unroll = m.lanes == 16 ? !spills : m.lanes == 8 && co_vecs > 1;
+    // Long code spills where it has all registers, and so do several rows of pixels that lie apart.
+    const bool long_code = !one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > (m.lanes == 16 ? 100 : 200);
+    const bool unroll = !long_code && (m.lanes == 16 ? ys == 1 || p.stride_w == 1 || spread : m.lanes == 8 && co_vecs > 1);
     ci_u = unroll && p.ci % 4 == 0 && !p.nchw() && !row_u ? 4 : 1;
 }
 
