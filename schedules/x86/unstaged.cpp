@@ -41,10 +41,14 @@ static bool has_short_sum(const Problem &p, const Machine &m) {
     return m.lanes == 16 && p.groups > 1 && p.ci / p.groups <= 32 && p.kw <= 7;
 }
 
+// Do maps come from memory far away?
+static bool far(const Problem &p) { return p.n * x86::map_bytes(p) > 2 << 20; }
+
 // Where the window is one pixel, rows share no input, and a task of one leaves its output whole. A task of one row reads
-// groups' shares of a pixel one after the other.
+// groups' shares of a pixel one after the other. Rows that come from far away are few, to be whole soon, where weights are near.
 static int usual_rows(const Problem &p, const Machine &m) {
-    return p.groups > 1 || (p.kh * p.kw == 1 && x86::weight_bytes(p) <= m.l2_bytes) ? 1 : x86::rows_of(p, m);
+    if (p.groups == 1 && x86::weight_bytes(p) > m.l2_bytes) return x86::rows_of(p, m);
+    return p.groups > 1 || p.kh * p.kw == 1 ? 1 : far(p) ? 2 : x86::rows_of(p, m);
 }
 
 // Channels of a vector: within a group.
@@ -61,16 +65,15 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
     row_u = has_short_sum(p, m);
     const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, m, [&](int v) { return whole_blocks(p, v, m); });
     co_vecs = tile.vectors, xs = tile.xs, ys = tile.ys;
-    const bool one_pixel = p.kh * p.kw == 1;
     rows = usual_rows(p, m);
     // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
-    const bool far = p.stride_w == 1 && p.kh > 1 && p.n * x86::map_bytes(p) > 2 << 20;
     const bool same_sets = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0;
-    spread = p.nchw() ? 0 : p.groups > 1 ? 2 * far : same_sets;
+    spread = p.nchw() ? 0 : p.groups > 1 ? 2 * (far(p) && p.stride_w == 1 && p.kh > 1) : same_sets;
     if (spread == 2) rows = x86::rows_of(p, m);
-    // Long code spills, and so do several rows of pixels that lie apart.
-    const bool spills = (!one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 100) || (ys > 1 && p.stride_w > 1 && !spread);
-    ci_u = m.lanes == 16 && p.ci % 4 == 0 && !p.nchw() && !spills && !row_u ? 4 : 1;
+    // Several rows of pixels that lie apart spill, and so does long code, but for two channels a step.
+    const bool long_code = p.kh * p.kw > 1 && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 100;
+    const bool spills = (ys > 1 && p.stride_w > 1 && !spread) || (long_code && p.ci < 32) || row_u;
+    ci_u = m.lanes < 16 || p.ci % 4 || spills ? 1 : long_code || p.nchw() ? 2 : 4;
 }
 
 bool Unstaged::feasible(const Problem &p, const Machine &m) const {
