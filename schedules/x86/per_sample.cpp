@@ -18,12 +18,15 @@ template<typename Stages>
 struct Mixed : Schedule<Stages> {
     Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                // vectors of output channels in the block
     Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // output pixels in the block
+    Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                         // unroll of the channel sum
     Knob rows{this, "rows", 8, {1, 2, 4, 8, 16, 32}};              // output rows that share a staged input
 
     void defaults(const Problem &p, const Machine &m) override {
         int lanes = x86::vector_lanes(p.co, m), ow = x86::size_or(p.ow(), 1000);
         x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, lanes), ow, m);
         co_vecs = tile.vectors, xs = x86::even_parts(ow, tile.scalars);
+        // Where weights of many outputs pass, and registers are left.
+        ci_u = m.lanes == 16 && p.ci % 2 == 0 && p.co >= 4 * m.lanes && co_vecs <= 2 && !p.nchw() ? 2 : 1;
         rows = x86::rows_of(p, m);
         const Tasks in = tasks(p, channels(p, m), m);
         // Where every task mixes the kernel again: sums enough to make little of it, but two tasks, and where there are more, four.
@@ -35,8 +38,8 @@ struct Mixed : Schedule<Stages> {
     }
 
     bool feasible(const Problem &p, const Machine &m) const override {
-        return p.groups == 1 && rows >= 1 && co_vecs >= 1 && xs >= 1 && xs <= x86::size_or(p.ow(), 1000) &&
-               x86::fits_registers({co_vecs, xs}, m);
+        return p.groups == 1 && rows >= 1 && ci_u >= 1 && p.ci % ci_u == 0 && co_vecs >= 1 && xs >= 1 &&
+               xs <= x86::size_or(p.ow(), 1000) && x86::fits_registers({co_vecs, xs}, m);
     }
 
     bool promising(const Problem &p, const Machine &m) const override {
@@ -83,7 +86,7 @@ struct Mixed : Schedule<Stages> {
             st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
             order(st, {co.lane, co.unrolled, xi, xo, yi}, s, p, co, in, task);
         });
-        x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, 1);
+        x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, ci_u);
         x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci, m);
         if (p.has_padding() && in.blocks) x86::stage_input(s.padded, s.ci, s.iy, p.ci, m);
         else if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
@@ -132,7 +135,7 @@ private:
         x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
         Func scratch = x86::rows_to_planes(s.out, s.acc, s.co, s.x, yi, co, v, p, m, xs);
         order(s.out, {v.lane, v.plane, s.x, co.unrolled, yi}, s, p, co, in, task);
-        x86::accumulate_in_registers(s.acc, scratch, v.xo, s.co, s.x, s.r, co.lanes, 1);
+        x86::accumulate_in_registers(s.acc, scratch, v.xo, s.co, s.x, s.r, co.lanes, ci_u);
         if (p.has_padding() && in.blocks) x86::stage_input_planes(s.padded, s.ci, s.ix, s.iy, s.n, m);
         else if (p.has_padding()) x86::stage_planes(s.padded, s.out, task, s.ci, s.ix, s.iy, s.n, m);
     }

@@ -1,7 +1,8 @@
 // transposed_patches.cpp - transposed convolution whose windows neither overlap nor are cut: every input pixel makes a
 // patch of its own, a product of its channels and the window's. A row of a patch lies together in memory (window column,
 // then channel), so lanes run over it: vectors need not end where a pixel does. A block of xs pixels is stored as soon as it is
-// summed, between long sums: stores that come all at once wait for the memory. A block's weights serve all rows of a task.
+// summed, between long sums: stores that come all at once wait for the memory. Pixels stay in the first cache while the weights
+// of all outputs pass, and what they become is written together; where weights are too many for that, those of a block.
 // SPDX-License-Identifier: MIT
 #include "generators/transposed.h"
 
@@ -15,6 +16,7 @@ using namespace Halide;
 
 struct Patches : Schedule<TransposedStages> {
     Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // input pixels in the block
+    Knob ci_u{this, "ci_u", 1, {1, 4}};                            // unroll of the channel sum
     Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // input rows a task
     Knob apart{this, "apart", 0, {0, 1}};                          // 1: a block of channels is a task of its own
 
@@ -44,29 +46,25 @@ static PatchRow row_of(const Problem &p, const Machine &m) {
     return row;
 }
 
-// Of a block in one row of the window.
-static int64_t weight_bytes(const Problem &p, const Machine &m) { return 4 * int64_t(p.ci) * row_of(p, m).vectors() * m.lanes; }
-
 void Patches::defaults(const Problem &given, const Machine &m) {
     const Problem p = widest_strides(given);
     const int width = x86::size_or(p.w, x86::open_width), vectors = row_of(p, m).vectors();
-    // Pixels leave room in the first cache for a block's weights.
-    const int most = weight_bytes(p, m) < m.l1_bytes ? 14 : 8;
+    // Pixels take half of the first cache: the weights that pass need the rest.
+    const int most = std::clamp(m.l1_bytes / 2 / (4 * p.ci), 8, 14);
     int held = 1;
     while (held < std::min(width, most) && x86::fits_registers({vectors, held + 1}, m)) ++held;
     xs = x86::even_parts(width, held);
+    ci_u = p.ci % 4 == 0 && !m.multiplies_by_lane ? 4 : 1;
     apart = !row_of(p, m).whole && int64_t(p.ci) * p.co * p.kh * p.kw * 4 > m.l2_bytes / 2;
-    // Rows that stay in the second cache beside a block's weights, while the blocks pass.
-    const int64_t row_bytes = 4 * int64_t(width) * p.ci;
-    rows = x86::even_parts(x86::size_or(p.h, 64), int(std::clamp<int64_t>(m.l2_bytes / 2 / row_bytes, 4, apart ? 16 : 4)));
+    rows = x86::even_parts(x86::size_or(p.h, 64), apart ? 16 : 4);
 }
 
 bool Patches::feasible(const Problem &given, const Machine &m) const {
     const Problem p = widest_strides(given);
     const PatchRow row = row_of(p, m);
     const bool fits = !row.whole || (row.channels <= 4 && p.co * p.stride_w % m.lanes == 0 && !apart);
-    return patches(p) && p.groups == 1 && !p.nchw() && row.stored >= 4 && fits && rows >= 1 && xs >= 1 &&
-           xs <= x86::size_or(p.w, x86::open_width) && x86::fits_registers({row.vectors(), xs}, m);
+    return patches(p) && p.groups == 1 && !p.nchw() && row.stored >= 4 && fits && rows >= 1 && ci_u >= 1 &&
+           p.ci % ci_u == 0 && xs >= 1 && xs <= x86::size_or(p.w, x86::open_width) && x86::fits_registers({row.vectors(), xs}, m);
 }
 
 std::string Patches::layout(const hconv_tensor &t, const Problem &given, const Machine &m) const {
@@ -90,18 +88,17 @@ void Patches::apply(TransposedStages &s, const Problem &given, const Target &t) 
     x86::split_rows(s.out, s.yq, task, yi, rows, p.h);
     s.out.split(s.co, cb, unrolled, channels, TailStrategy::RoundUp);
     s.out.split(unrolled, unrolled, lane, row.stored, TailStrategy::RoundUp);
-    const bool by_pixels = weight_bytes(p, m) > 2 * m.l1_bytes;  // weights come from the second cache: pixels stay in the first
     const Expr width = s.out.output_buffer().dim(1).extent() / p.stride_w;
     x86::specialize_widths(s.out, width, p.w, x86::widths_below(xs), [&](Stage st, int pixels, TailStrategy tail) {
         st.split(s.x, s.xq, s.px, p.stride_w, TailStrategy::RoundUp).split(s.xq, xo, xi, pixels, tail);
-        if (by_pixels) st.reorder({lane, unrolled, s.px, xi, s.py, xo, yi, cb, task, s.n});
-        else st.reorder({lane, unrolled, s.px, xi, xo, yi, s.py, cb, task, s.n});
+        if (apart) st.reorder({lane, unrolled, s.px, xi, s.py, xo, yi, cb, task, s.n});
+        else st.reorder({lane, unrolled, s.px, xi, cb, s.py, xo, yi, task, s.n});
         if (apart) st.fuse(cb, task, task);
         st.vectorize(lane).unroll(unrolled).unroll(s.px).unroll(xi);
         x86::parallel_tasks(st, task, s.n, p.n);
     });
     s.acc.bound_extent(s.co, channels).bound_extent(s.px, p.stride_w);
-    s.acc.compute_at(s.out, by_pixels ? s.py : xo).reorder_storage(s.co, s.px, s.xq);
+    s.acc.compute_at(s.out, apart ? s.py : cb).reorder_storage(s.co, s.px, s.xq);
     // Known sizes prove that no zeros are read.
     if (p.h == HCONV_OPEN || p.w == HCONV_OPEN) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
     for (Stage st : {Stage(s.acc), s.acc.update()}) {
@@ -112,6 +109,7 @@ void Patches::apply(TransposedStages &s, const Problem &given, const Target &t) 
         if (st.name() != Stage(s.acc).name()) order.insert(order.end(), {s.r.x, s.r.y, s.r.z});
         st.reorder(order).vectorize(lanes, m.lanes).unroll(lanes).unroll(s.xq);
     }
+    if (ci_u > 1) s.acc.update().unroll(s.r.x, int(ci_u));
     x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci, m);
 }
 

@@ -43,10 +43,14 @@ static bool has_short_sum(const Problem &p, const Machine &m) {
     return m.lanes == 16 && p.groups > 1 && p.ci / p.groups <= 32 && p.kw <= 7;
 }
 
+// Do maps come from memory far away?
+static bool far(const Problem &p) { return p.n * x86::map_bytes(p) > 2 << 20; }
+
 // Where the window is one pixel, rows share no input, and a task of one leaves its output whole. A task of one row reads
-// groups' shares of a pixel one after the other.
+// groups' shares of a pixel one after the other. Rows that come from far away are few, to be whole soon, where weights are near.
 static int usual_rows(const Problem &p, const Machine &m) {
-    return p.groups > 1 || (p.kh * p.kw == 1 && x86::weight_bytes(p) <= m.l2_bytes) ? 1 : x86::rows_of(p, m);
+    if (p.groups == 1 && x86::weight_bytes(p) > m.l2_bytes) return x86::rows_of(p, m);
+    return p.groups > 1 || p.kh * p.kw == 1 ? 1 : far(p) ? 2 : x86::rows_of(p, m);
 }
 
 // Channels of a vector: within a group.
@@ -68,19 +72,19 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
     auto may = [&](int v) { return whole_blocks(p, v, m) && (!large_weights(p, m) || vectors % v == 0); };
     const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, m, may);
     co_vecs = tile.vectors, xs = tile.xs, ys = tile.ys;
-    const bool one_pixel = p.kh * p.kw == 1;
     rows = usual_rows(p, m);
     // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
-    const bool far = p.stride_w == 1 && p.kh > 1 && p.n * x86::map_bytes(p) > 2 << 20;
     const bool same_sets = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0;
     // Planes lie pages apart, more than a core has at hand at once: a row's loads are many where few sums share them.
+    const bool one_pixel = p.kh * p.kw == 1;
     const bool far_planes = p.groups == 1 && p.ci % 4 == 0 && p.ci >= (!one_pixel ? 128 : m.lanes < 16 ? 256 : 1 << 30);
-    spread = p.nchw() ? far_planes : p.groups > 1 ? 2 * far : same_sets;
+    spread = p.nchw() ? far_planes : p.groups > 1 ? 2 * (far(p) && p.stride_w == 1 && p.kh > 1) : same_sets;
     if (spread == 2) rows = x86::rows_of(p, m);
-    // Long code spills where it has all registers, and so do several rows of pixels that lie apart.
+    // Several rows of pixels that lie apart spill, and so does long code, but for two channels a step.
     const bool long_code = !one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > (m.lanes == 16 ? 100 : 200);
-    const bool unroll = !long_code && (m.lanes == 16 ? ys == 1 || p.stride_w == 1 || spread : m.lanes == 8 && co_vecs > 1);
-    ci_u = unroll && p.ci % 4 == 0 && !p.nchw() && !row_u ? 4 : 1;
+    const bool spills = (ys > 1 && p.stride_w > 1 && !spread) || (long_code && p.ci < 32) || row_u;
+    if (m.lanes == 16) ci_u = p.ci % 4 || spills ? 1 : long_code || p.nchw() ? 2 : 4;
+    else ci_u = m.lanes == 8 && co_vecs > 1 && !long_code && p.ci % 4 == 0 && !p.nchw() ? 4 : 1;
 }
 
 bool Unstaged::feasible(const Problem &p, const Machine &m) const {
