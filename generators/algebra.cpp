@@ -27,12 +27,14 @@ Expr group_start(const Expr &co, int inputs, int outputs, int groups) {
 
 // exp(v) = 2^k exp(r), |r| <= ln(2) / 2, by a polynomial whose relative error is 1.1e-7 (least greatest error, fitted on that
 // interval). The argument is clamped where float32 would overflow: infinities are not assumed to work, and no case is left over.
+// A sum with 1.5 * 2^23 + 127 has no fraction: its last bits are k + 127, which shifted is 2^k. Where the same is taken away
+// again the two must not cancel.
 Expr safe_exp(const Expr &v) {
-    Expr x = clamp(v, -87.0f, 87.0f);
-    Expr k = cast<int>(x * 1.44269504f + 128.5f) - 128;  // a sum above zero: what cuts off its fraction rounds down
-    Expr r = x - cast<float>(k) * 0.69314718f;
+    Expr x = clamp(v, -87.0f, 87.0f), shift = 12583039.0f, sum = x * 1.44269504f + shift;
+    Expr k = Internal::Call::make(Float(32), Internal::Call::strict_sub, {sum, shift}, Internal::Call::PureIntrinsic);
+    Expr r = x - k * 0.69314718f;
     Expr p = 1.0f + r * (1.0f + r * (0.49999231f + r * (0.16667114f + r * (0.041890148f + r * 0.0083125215f))));
-    return reinterpret<float>(reinterpret<int>(p) + k * (1 << 23));
+    return p * reinterpret<float>(reinterpret<uint32_t>(sum) << 23);
 }
 
 // 1 / v for 1 <= v < 2^126: the processor's estimate (12 bits or more) and a step of Newton's; a division takes longer than all
