@@ -70,9 +70,10 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
     const bool same_sets = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0;
     spread = p.nchw() ? 0 : p.groups > 1 ? 2 * (far(p) && p.stride_w == 1 && p.kh > 1) : same_sets;
     if (spread == 2) rows = x86::rows_of(p, m);
-    // Several rows of pixels that lie apart spill, and so does long code, but for two channels a step.
+    // Several rows of pixels that lie apart spill, planes under one pixel too, and long code, but for two channels a step.
     const bool long_code = p.kh * p.kw > 1 && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > 100;
-    const bool spills = (ys > 1 && p.stride_w > 1 && !spread) || (long_code && p.ci < 32) || row_u;
+    const bool one_pixel_nchw = p.nchw() && p.kh * p.kw == 1;
+    const bool spills = (ys > 1 && p.stride_w > 1 && !spread) || (long_code && p.ci < 32) || one_pixel_nchw || row_u;
     ci_u = m.lanes < 16 || p.ci % 4 || spills ? 1 : long_code || p.nchw() ? 2 : 4;
 }
 
