@@ -78,8 +78,7 @@ void set_tile(const Problem &conv, const Machine &m, Knob &vectors, Knob &xs, Kn
     vectors = tile.vectors, xs = tile.xs, ys = unrolled_rows ? tile.ys : 1;
     const bool heavy = x86::weights_outweigh(conv, m), whole = unrolled_rows || (heavy && evenly(vectors));
     rows = whole ? conv.oh() : conv.kh * conv.kw == 1 && !heavy ? 2 : even_rows(conv.oh(), step);
-    const bool long_code = conv.kh * conv.kw > 1 && x86::ceil_div(conv.ow(), xs) * conv.kw * vectors * xs > 200;
-    ci_u = !long_code && (m.lanes == 16 || (m.lanes == 8 && vectors > 1)) ? 4 : 1;
+    ci_u = m.lanes == 16 || (m.lanes == 8 && vectors > 1) ? 4 : 1;
 }
 
 void UnstagedMaps::defaults(const Problem &p, const Machine &m) {

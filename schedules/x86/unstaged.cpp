@@ -80,9 +80,9 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
     const bool far_planes = p.groups == 1 && p.ci % 4 == 0 && p.ci >= (!one_pixel ? 128 : m.lanes < 16 ? 256 : 1 << 30);
     spread = p.nchw() ? far_planes : p.groups > 1 ? 2 * (far(p) && p.stride_w == 1 && p.kh > 1) : same_sets;
     if (spread == 2) rows = x86::rows_of(p, m);
-    // Several rows of pixels that lie apart spill, and so does long code, but for two channels a step.
+    // Several rows of pixels that lie apart spill, planes under one pixel too, and long code, but for two channels a step.
     const bool long_code = !one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > (m.lanes == 16 ? 100 : 200);
-    const bool spills = (ys > 1 && p.stride_w > 1 && !spread) || (long_code && p.ci < 32) || row_u;
+    const bool spills = (ys > 1 && p.stride_w > 1 && !spread) || (long_code && p.ci < 32) || (one_pixel && p.nchw()) || row_u;
     if (m.lanes == 16) ci_u = p.ci % 4 || spills ? 1 : long_code || p.nchw() ? 2 : 4;
     else ci_u = m.lanes == 8 && co_vecs > 1 && !long_code && p.ci % 4 == 0 && !p.nchw() ? 4 : 1;
 }
