@@ -67,11 +67,12 @@ double TransposedTiles::fit(const Problem &p, const Machine &machine, int output
                 const int time = blocks * (xs * ys * ns + window);
                 if (ns <= p.n && (ns == 1 || wide * high < 8) && time < least) least = time, txs = xs, tys = ys, images = ns;
             }
-    // As many rows a band as leave two workers as much to do as each other.
+    // As many rows a band as leave two workers as much to do as each other; the spectrum of F(4,2)'s stays in the second cache.
     auto busier = [&](int r) { return r * x86::ceil_div(x86::ceil_div(high, r), 2); };
     const double sums = double(p.ci) * p.co;
     if (wide * high >= (m == 2 ? 36 : 16)) {
-        rows = std::max(int(tys), 64 * sums > 2 * machine.l2_bytes ? 4 : 2);
+        const int most = m == 4 ? (800 * p.ci * wide > 1 << 19 ? 1 : 2) : 64 * sums > 2 * machine.l2_bytes ? 4 : 2;
+        rows = std::max(int(tys), most);
         for (int r = rows; r >= tys; --r)
             if (r % tys == 0 && busier(r) < busier(rows)) rows = r;
     } else if (m == 2 || held == 5) {
