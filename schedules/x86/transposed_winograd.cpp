@@ -1,8 +1,9 @@
-// transposed_winograd.cpp - transposed minimal filtering, lanes = channels: the differences of a band of rows are taken; then for
-// a block of output channels and each row of a phase's products, one product (held = 1) or all three of a block of tiles are
-// summed over a part of the channels in registers, their windows made of the taps as these are loaded, and transformed along
-// the row; the rest of the transform is part of the store. Bands are tasks. Of a small map (rows = 0) groups of channel blocks
-// are tasks instead: each takes the differences for itself, which costs less than to fetch them from another core.
+// transposed_winograd.cpp - transposed minimal filtering, lanes = channels: the spectrum of a band of rows is taken; then for a
+// block of output channels and each row of a phase's products, one product (held = 1) or all of a block of tiles are summed over
+// a part of the channels in registers, their windows made of the taps as these are loaded, and transformed along the row; the
+// rest of the transform, of which more is left where single products of F(4,2) are kept, is part of the store. Bands are tasks.
+// Of a small map (rows = 0) groups of channel blocks are tasks instead: each takes the spectrum for itself, which costs less than
+// to fetch it from another core.
 // SPDX-License-Identifier: MIT
 #include "generators/transposed_winograd.h"
 
@@ -15,8 +16,9 @@ namespace hconv {
 using namespace Halide;
 
 struct TransposedTiles : Schedule<TransposedWinogradStages> {
+    Knob m{this, "m", 2, {2, 4}};                                 // outputs of a tile, an axis and phase
     Knob co_vecs{this, "co_vecs", 2, {1, 2, 3}};                  // vectors of output channels in the block
-    Knob held{this, "held", 3, {1, 3}};                           // products of a row in registers at once
+    Knob held{this, "held", 3, {1, 3, 5}};                        // products of a row in registers at once
     Knob txs{this, "txs", 4, {1, 2, 3, 4, 5, 6, 7, 8, 10, 14}};  // tiles in the block: in a row,
     Knob tys{this, "tys", 1, {1, 2, 4}};                          // rows of them,
     Knob images{this, "images", 1, {1, 2, 4}};                    // of so many images
@@ -28,78 +30,138 @@ struct TransposedTiles : Schedule<TransposedWinogradStages> {
     bool feasible(const Problem &, const Machine &) const override;
     int preference(const Problem &) const override { return pays ? 10 : -1; }
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
-    void formulate(TransposedWinogradStages &s) const override { s.parts = parts; }
+    void formulate(TransposedWinogradStages &s) const override { s.m = m, s.parts = parts; }
     void apply(TransposedWinogradStages &, const Problem &, const Target &) const override;
 
 private:
     bool pays = false;
+    double fit(const Problem &, const Machine &, int outputs);
+    void multiply(TransposedWinogradStages &, const x86::ChannelBlocks &co, Func to, const Var &at) const;
+    void transform(TransposedWinogradStages &, const Problem &, const Machine &, const Var &at) const;
 };
 
-static int tiles_wide(const Problem &p) { return TransposedWinogradStages::tiles(hconv_transposed_ow(&p)); }
-static int tiles_high(const Problem &p) { return TransposedWinogradStages::tiles(hconv_transposed_oh(&p)); }
+static int tiles_wide(const Problem &p, int m) { return x86::ceil_div(hconv_transposed_ow(&p), 2 * m); }
+static int tiles_high(const Problem &p, int m) { return x86::ceil_div(hconv_transposed_oh(&p), 2 * m); }
 
-void TransposedTiles::defaults(const Problem &p, const Machine &m) {
-    if (p.open()) return;
-    const int wide = tiles_wide(p), high = tiles_high(p), vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, m));
-    co_vecs = m.lanes == 16 && vectors > 1 ? 2 : 1;
+// Half of what takes less time, multiply-adds or what comes from behind the caches at eight bytes a cycle, is not hidden.
+static double both(double cycles, double streamed) { return std::max(cycles, streamed) + std::min(cycles, streamed) / 2; }
+static double weight_cycles(const Problem &p, const Machine &machine) {
+    const double bytes = 64.0 * p.ci * p.co;
+    return bytes > machine.l2_bytes ? bytes / 8 : 0;
+}
+
+// Takes the best knobs for m. The cycles that they take: multiply-adds, among them windows' transforms; spectrum and outputs.
+double TransposedTiles::fit(const Problem &p, const Machine &machine, int outputs) {
+    m = outputs, rows = 0, parts = 1;
+    const int wide = tiles_wide(p, m), high = tiles_high(p, m), vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, machine));
     // Few tiles share a window's additions: then a row's products do. Sixteen wide registers never hold sums of many tiles.
-    held = m.lanes != 8 && wide * high * p.n >= 8 ? 1 : 3;
+    held = (m == 4 || machine.lanes != 8) && wide * high * p.n >= 8 ? 1 : m + 1;
+    co_vecs = machine.lanes == 16 && vectors > 1 && held < 5 ? 2 : 1;
+    const int window = held == 1 ? m : m / 2;               // its additions, in multiply-adds of a tile
+    const int spare = m == 4 && held == 1 ? 2 : 0;          // tiles' worth of registers for them
     int least = 1 << 30;
     for (int ns : {1, 2, 4})
         for (int ys : {1, 2, 4})
-            for (int xs = 1; x86::fits_registers({held * co_vecs, xs * ys * ns}, m); ++xs) {
+            for (int xs = 1; x86::fits_registers({held * co_vecs, xs * ys * ns + spare}, machine); ++xs) {
                 const int blocks = x86::ceil_div(wide, xs) * x86::ceil_div(high, ys) * x86::ceil_div(p.n, ns);
-                const int time = blocks * (xs * ys * ns + (held == 1 ? 2 : 1));
+                const int time = blocks * (xs * ys * ns + window);
                 if (ns <= p.n && (ns == 1 || wide * high < 8) && time < least) least = time, txs = xs, tys = ys, images = ns;
             }
+    // As many rows a band as leave two workers as much to do as each other; the spectrum of F(4,2)'s stays in the second cache.
+    auto busier = [&](int r) { return r * x86::ceil_div(x86::ceil_div(high, r), 2); };
     const double sums = double(p.ci) * p.co;
-    if (wide * high >= 36) {  // as many rows a band as leave two workers as much to do as each other
-        auto busier = [&](int r) { return r * x86::ceil_div(x86::ceil_div(high, r), 2); };
-        rows = std::max(int(tys), 64 * sums > 2 * m.l2_bytes ? 4 : 2);
+    if (wide * high >= (m == 2 ? 36 : 16)) {
+        const int most = m == 4 ? (800 * p.ci * wide > 1 << 19 ? 1 : 2) : 64 * sums > 2 * machine.l2_bytes ? 4 : 2;
+        rows = std::max(int(tys), most);
         for (int r = rows; r >= tys; --r)
             if (r % tys == 0 && busier(r) < busier(rows)) rows = r;
-    } else {
+    } else if (m == 2 || held == 5) {
         parts = std::max(1, p.ci / (wide * high * p.n > txs * tys * images ? 64 : 32));
         while (p.ci % parts) parts = parts - 1;
     }
+    const int block = txs * tys * images, all_rows = rows && p.n == 1 ? 2 * busier(rows) : x86::ceil_div(high, tys) * tys;
+    const double tiles = double(x86::ceil_div(p.n, images)) * images * x86::ceil_div(wide, txs) * txs * all_rows;
+    const double products = m == 2 ? 41 : 100 + (held == 1 ? 260.0 : 200.0) / block;
+    const double inputs = m == 2 ? 64 : 500, results = m == 2 ? 100 : 700;
+    return both(tiles * products * sums / machine.lanes / 2, weight_cycles(p, machine)) +
+           tiles * (inputs * p.ci + results * p.co) / machine.lanes;
+}
 
-    // Cycles: multiply-adds; differences and what becomes of a product; half of what takes less time, the sums or weights that
-    // come from behind the caches at eight bytes a cycle, is not hidden.
-    const double tiles = double(p.n) * x86::ceil_div(wide, txs) * txs * x86::ceil_div(high, tys) * tys, step = 2.0 * m.lanes;
+void TransposedTiles::defaults(const Problem &p, const Machine &machine) {
+    if (p.open()) return;
+    const double by2 = fit(p, machine, 2), by4 = fit(p, machine, 4);
+    if (by2 <= by4) fit(p, machine, 2);
     const double outputs = double(p.n) * hconv_transposed_oh(&p) * hconv_transposed_ow(&p);
-    const double streamed = 64 * sums > m.l2_bytes ? 64 * sums / 8 : 0;
-    auto time = [&](double cycles) { return std::max(cycles, streamed) + std::min(cycles, streamed) / 2; };
-    pays = time(tiles * 41 * sums / step) + tiles * (64.0 * p.ci + 100.0 * p.co) / m.lanes <
-               0.95 * time(outputs * 4 * sums / step) && x86::even_lanes(p.ci, m) >= 4 && p.co >= m.lanes;
+    pays = std::min(by2, by4) < 0.95 * both(outputs * 4 * p.ci * p.co / machine.lanes / 2, weight_cycles(p, machine)) &&
+           x86::even_lanes(p.ci, machine) >= 4 && p.co >= machine.lanes;
 }
 
-bool TransposedTiles::feasible(const Problem &p, const Machine &m) const {
-    return !p.open() && co_vecs >= 1 && (held == 1 || held == 3) && txs >= 1 && tys >= 1 && images >= 1 && rows >= 0 &&
-           images <= (rows ? 1 : p.n) && parts >= 1 && p.ci % parts == 0 && tasks >= 1 && rows % tys == 0 &&
-           x86::fits_registers({held * co_vecs, txs * tys * images}, m);
+bool TransposedTiles::feasible(const Problem &p, const Machine &machine) const {
+    return !p.open() && (m == 2 || m == 4) && (held == 1 || held == m + 1) && co_vecs >= 1 && txs >= 1 && tys >= 1 &&
+           images >= 1 && rows >= 0 && images <= (rows ? 1 : p.n) && parts >= 1 && p.ci % parts == 0 && tasks >= 1 && rows % tys == 0 &&
+           x86::fits_registers({held * co_vecs, txs * tys * images}, machine);
 }
 
-std::string TransposedTiles::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
-    const int lanes = x86::vector_lanes(p.co, m), block = lanes * co_vecs;
+std::string TransposedTiles::layout(const hconv_tensor &t, const Problem &p, const Machine &machine) const {
+    const int lanes = x86::vector_lanes(p.co, machine), block = lanes * co_vecs;
     return x86::blocked_layout(t, p.co % block ? block : lanes);  // each vector a stream of its own, where that fills all blocks
 }
 
+// Products are transformed along their row as they leave registers or, of four outputs, kept until the store to `to`.
+void TransposedTiles::multiply(TransposedWinogradStages &s, const x86::ChannelBlocks &co, Func to, const Var &at) const {
+    Var txo("txo"), tyo("tyo"), no("no");
+    const bool kept = m == 4 && held == 1;
+    Func sums = kept ? s.acc.in(s.half) : s.half;
+    if (kept) {
+        s.half.compute_at(to, at).bound_extent(s.co, co.lanes);
+        s.half.update().reorder(s.co, s.i, s.rproduct.y, s.rproduct.x, s.j, s.px, s.py, s.tx, s.ty, s.n);
+        s.half.update().vectorize(s.co, co.lanes).unroll(s.i).unroll(s.rproduct.y).unroll(s.rproduct.x).unroll(s.j);
+    }
+    s.half.vectorize(s.co, co.lanes).bound(s.px, 0, 2).bound(s.py, 0, 2).bound(s.j, 0, s.taps()).bound(s.i, 0, int(m));
+    sums.compute_at(s.out, co.block).bound_extent(s.co, co.size());
+    Stage blocks = kept ? Stage(sums) : sums.update();
+    blocks.split(s.tx, txo, s.tx, int(txs), TailStrategy::RoundUp).split(s.ty, tyo, s.ty, int(tys), TailStrategy::RoundUp);
+    blocks.split(s.n, no, s.n, int(images), TailStrategy::RoundUp);
+    const RVar product = s.rproduct.y, summed = s.rproduct.x;
+    if (kept) blocks.reorder({s.co, s.tx, s.ty, s.n, txo, tyo, no, s.i, s.j, s.part, s.px, s.py});
+    else if (held == 1) blocks.reorder({s.co, s.i, s.tx, s.ty, s.n, txo, tyo, no, product, s.j, summed, s.px, s.py});
+    else blocks.reorder({s.co, s.i, product, s.tx, s.ty, s.n, txo, tyo, no, s.j, summed, s.px, s.py});
+    if (!kept) blocks.unroll(product);
+    blocks.vectorize(s.co, co.lanes).unroll(s.co).unroll(s.i).unroll(s.tx).unroll(s.ty).unroll(s.n).unroll(s.j);
+
+    s.acc.compute_at(sums, txo).bound_extent(s.co, co.size()).bound_extent(s.i, int(held));
+    s.acc.update().reorder({s.co, s.tx, s.ty, s.n, s.i, s.r.x, s.px, s.py, s.j, s.part});
+    for (Stage st : {Stage(s.acc), s.acc.update()})
+        st.vectorize(s.co, co.lanes).unroll(s.co).unroll(s.tx).unroll(s.ty).unroll(s.n).unroll(s.i);
+}
+
+void TransposedTiles::transform(TransposedWinogradStages &s, const Problem &p, const Machine &machine, const Var &at) const {
+    Var shift("shift");
+    const int in_lanes = x86::even_lanes(p.ci, machine), points = s.points(), shifts = m == 2 ? 1 : s.shifts(p.pad_left);
+    s.spectrum.compute_at(s.out, at).bound(s.kx, 0, points).bound(s.ky, 0, points).bound(s.ci, 0, p.ci);
+    s.spectrum.split(s.u, s.u, shift, shifts).reorder(s.kx, shift, s.ky, s.ci, s.u, s.v, s.n).vectorize(s.ci, in_lanes);
+    s.spectrum.unroll(s.kx).unroll(s.ky).unroll(shift);
+    if (m == 4) s.rows.compute_at(s.spectrum, s.ci).bound(s.ky, 0, points).vectorize(s.ci, in_lanes).unroll(s.ix).unroll(s.ky);
+    s.spectrum.reorder_storage(s.ci, s.kx, s.ky, s.u, s.v, s.n).align_storage(s.ci, p.ci + machine.lanes);
+}
+
 void TransposedTiles::apply(TransposedWinogradStages &s, const Problem &p, const Target &target) const {
-    const Machine m = Machine::of(target);
-    const int in_lanes = x86::even_lanes(p.ci, m), wide = s.wide;
-    Var task("task"), chunk("chunk"), sx("sx"), sy("sy"), dx("dx"), dy("dy"), txo("txo"), tyo("tyo"), no("no");
+    const Machine machine = Machine::of(target);
+    const int in_lanes = x86::even_lanes(p.ci, machine), wide = s.wide();
+    Var task("task"), chunk("chunk"), sx("sx"), sy("sy"), dx("dx"), dy("dy");
     x86::ChannelBlocks co, part;
-    co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
+    co.lanes = x86::vector_lanes(p.co, machine), co.vectors = co_vecs;
     s.out.bound(s.co, 0, p.co).bound(s.x, 0, hconv_transposed_ow(&p)).bound(s.y, 0, hconv_transposed_oh(&p)).bound(s.n, 0, p.n);
     std::vector<VarOrRVar> order;  // of the loops of an image's block
     if (p.nchw()) {
         s.out.split(s.co, co.block, co.unrolled, co.size(), TailStrategy::GuardWithIf);
-        s.out.vectorize(s.x, m.lanes, TailStrategy::GuardWithIf).split(s.y, sy, dy, wide, TailStrategy::GuardWithIf);
+        s.out.vectorize(s.x, machine.lanes, TailStrategy::GuardWithIf).split(s.y, sy, dy, wide, TailStrategy::GuardWithIf);
         order = {s.x, co.unrolled, dy, sy};
     } else {
         x86::split_channels(s.out, s.co, co, p);
         s.out.split(s.x, sx, dx, wide, TailStrategy::GuardWithIf).split(s.y, sy, dy, wide, TailStrategy::GuardWithIf);
-        s.out.vectorize(co.lane).unroll(dx).unroll(dy);
+        s.out.vectorize(co.lane).unroll(dy);
+        if (m == 2) s.out.unroll(dx);
         order = {co.lane, dx, dy, co.unrolled, sx, sy};
     }
     if (rows) {
@@ -107,9 +169,10 @@ void TransposedTiles::apply(TransposedWinogradStages &s, const Problem &p, const
         order.insert(order.end(), {co.block, task, s.n});
         s.out.reorder(order);
         x86::parallel_tasks(s.out, task, s.n, p.n);
-    } else {  // images whose differences stay in the second cache; a block's weights serve their tiles at once
-        const int blocks = x86::ceil_div(p.co, co.size()), map = 16 * p.ci * (2 * tiles_wide(p) + 1) * (2 * tiles_high(p) + 1);
-        const int most = std::max(1, m.l2_bytes / map / images) * images;
+    } else {  // images whose spectrum stays in the second cache; a block's weights serve their tiles at once
+        const int blocks = x86::ceil_div(p.co, co.size()), past = m == 2, square = s.points() * s.points();
+        const int map = 4 * square * p.ci * (2 * tiles_wide(p, m) + past) * (2 * tiles_high(p, m) + past);
+        const int most = std::max(1, machine.l2_bytes / map / images) * images;
         s.out.split(s.n, chunk, s.n, std::min(most, int(p.n)), TailStrategy::GuardWithIf);
         s.out.split(co.block, task, co.block, x86::ceil_div(blocks, std::min(int(tasks), blocks)), TailStrategy::GuardWithIf);
         order.insert(order.end(), {s.n, co.block, chunk, task});
@@ -118,28 +181,12 @@ void TransposedTiles::apply(TransposedWinogradStages &s, const Problem &p, const
     if (p.nchw()) {
         s.map.compute_at(s.out, co.block).bound_extent(s.co, co.size()).align_bounds(s.x, wide).align_bounds(s.y, wide);
         s.map.split(s.co, part.unrolled, part.lane, co.lanes).split(s.x, sx, dx, wide).split(s.y, sy, dy, wide);
-        s.map.reorder({part.lane, dx, dy, part.unrolled, sx, sy, s.n}).vectorize(part.lane).unroll(dx).unroll(dy);
+        s.map.reorder({part.lane, dx, dy, part.unrolled, sx, sy, s.n}).vectorize(part.lane).unroll(dy);
+        if (m == 2) s.map.unroll(dx);
         s.padded.compute_root().vectorize(s.ci, in_lanes).parallel(s.iy, 4, TailStrategy::GuardWithIf);
-    }
-
-    s.half.compute_at(s.out, co.block).bound_extent(s.co, co.size()).vectorize(s.co, co.lanes);
-    s.half.bound(s.px, 0, 2).bound(s.py, 0, 2).bound(s.j, 0, s.taps).bound(s.i, 0, 2);
-    Stage sums = s.half.update().vectorize(s.co, co.lanes);
-    sums.split(s.tx, txo, s.tx, int(txs), TailStrategy::RoundUp).split(s.ty, tyo, s.ty, int(tys), TailStrategy::RoundUp);
-    sums.split(s.n, no, s.n, int(images), TailStrategy::RoundUp);
-    const RVar product = s.rproduct.y;
-    if (held == 1) sums.reorder({s.co, s.i, s.tx, s.ty, s.n, txo, tyo, no, product, s.j, s.rproduct.x, s.px, s.py});
-    else sums.reorder({s.co, s.i, product, s.tx, s.ty, s.n, txo, tyo, no, s.j, s.rproduct.x, s.px, s.py});
-    sums.unroll(s.co).unroll(s.i).unroll(product).unroll(s.tx).unroll(s.ty).unroll(s.n).unroll(s.j);
-
-    s.acc.compute_at(s.half, txo).bound_extent(s.co, co.size()).bound_extent(s.i, int(held));
-    s.acc.update().reorder({s.co, s.tx, s.ty, s.n, s.i, s.r.x, s.px, s.py, s.j, s.part});
-    for (Stage st : {Stage(s.acc), s.acc.update()})
-        st.vectorize(s.co, co.lanes).unroll(s.co).unroll(s.tx).unroll(s.ty).unroll(s.n).unroll(s.i);
-
-    s.spectrum.compute_at(s.out, rows ? task : chunk).bound(s.kx, 0, 2).bound(s.ky, 0, 2).bound(s.ci, 0, p.ci);
-    s.spectrum.reorder(s.kx, s.ky, s.ci, s.ix, s.iy, s.n).vectorize(s.ci, in_lanes).unroll(s.kx).unroll(s.ky);
-    s.spectrum.align_storage(s.ci, p.ci + m.lanes);
+        multiply(s, co, s.map, part.unrolled);
+    } else multiply(s, co, s.out, co.unrolled);
+    transform(s, p, machine, rows ? task : chunk);
 }
 
 }  // namespace hconv

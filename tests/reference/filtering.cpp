@@ -20,32 +20,50 @@ const Filter &filter_2_2() {
     return f;
 }
 
-// Points 0, a, -a, b, -b, infinity (Cook and Toom): row p of G is (1, p, p^2) over the product of p minus each other finite
-// point; row p of B^T is the product of x minus each other finite point, lowest power first; A^T has the powers of the points.
+// Finite points and infinity (Cook and Toom): row p of G is (1, p, p^2, ..), row p of B^T is the product of x minus each other
+// finite point, lowest power first; A^T has the powers of the points. The product of p minus each other point divides row p of G
+// or, where kernels transform windows as they load them, column p of A^T.
+static Filter cook_toom(const std::vector<double> &points, int window, bool divides_weights) {
+    const int finite = int(points.size()), taps = finite + 1, outputs = taps + 1 - window;
+    Filter r{outputs, window, taps, std::vector<double>(size_t(outputs * taps)), std::vector<double>(size_t(taps * taps)),
+             std::vector<double>(size_t(taps * window)), 0, 0, 0};
+    std::vector<double> all{1}; // the product over all finite points
+    auto times = [](std::vector<double> polynomial, double point) {
+        polynomial.push_back(0);
+        for (size_t k = polynomial.size(); k-- > 0;) polynomial[k] = (k ? polynomial[k - 1] : 0) - point * polynomial[k];
+        return polynomial;
+    };
+    for (int p = 0; p < finite; ++p) {
+        std::vector<double> others{1};
+        double scale = 1, power = 1;
+        for (int k = 0; k < finite; ++k)
+            if (k != p) others = times(others, points[size_t(k)]), scale *= points[size_t(p)] - points[size_t(k)];
+        all = times(all, points[size_t(p)]);
+        for (size_t k = 0; k < others.size(); ++k) r.forward[size_t(p * taps) + k] = others[k];
+        for (int k = 0; k < outputs; ++k, power *= points[size_t(p)]) {
+            r.inverse[size_t(k * taps + p)] = divides_weights ? power : power / scale;
+            if (k < window) r.weights[size_t(p * window + k)] = divides_weights ? power / scale : power;
+        }
+    }
+    for (size_t k = 0; k < all.size(); ++k) r.forward[size_t(finite * taps) + k] = all[k];
+    r.inverse.back() = r.weights.back() = 1;
+    return r;
+}
+
 const Filter &filter_4_3() {
     static const Filter f = [] {
-        const double points[] = {0, 0.75, -0.75, 1.5, -1.5};
-        Filter r{4, 3, 6, std::vector<double>(24), std::vector<double>(36), std::vector<double>(18), 5, 4, 0};
-        std::vector<double> all{1}; // the product over all finite points
-        auto times = [](std::vector<double> polynomial, double point) {
-            polynomial.push_back(0);
-            for (size_t k = polynomial.size(); k-- > 0;) polynomial[k] = (k ? polynomial[k - 1] : 0) - point * polynomial[k];
-            return polynomial;
-        };
-        for (int p = 0; p < 5; ++p) {
-            std::vector<double> others{1};
-            double scale = 1, power = 1;
-            for (int k = 0; k < 5; ++k)
-                if (k != p) others = times(others, points[k]), scale *= points[p] - points[k];
-            all = times(all, points[p]);
-            for (size_t k = 0; k < others.size(); ++k) r.forward[size_t(p) * 6 + k] = others[k];
-            for (int k = 0; k < 4; ++k, power *= points[p]) {
-                r.inverse[size_t(k) * 6 + p] = power;
-                if (k < 3) r.weights[size_t(p) * 3 + k] = power / scale;
-            }
-        }
-        for (size_t k = 0; k < 6; ++k) r.forward[30 + k] = all[k];
-        r.inverse[23] = r.weights[17] = 1;
+        Filter r = cook_toom({0, 0.75, -0.75, 1.5, -1.5}, 3, true);
+        r.inverse_roundings = 5, r.forward_roundings = 4;
+        return r;
+    }();
+    return f;
+}
+
+// A factor of A^T that is no float is rounded too.
+const Filter &filter_4_2() {
+    static const Filter f = [] {
+        Filter r = cook_toom({0, 1.5, -1.5, 0.5}, 2, false);
+        r.inverse_roundings = 5, r.forward_roundings = 4, r.weights_roundings = 2;
         return r;
     }();
     return f;

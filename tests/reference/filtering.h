@@ -1,4 +1,5 @@
-// filtering.h - what minimal filtering may round: fast allows kernels F(2,3), F(4,3), F(2,2), whose sums hold more than the window.
+// filtering.h - what minimal filtering may round: fast allows kernels F(2,3), F(4,3), F(2,2), F(4,2), whose sums
+// hold more than the window.
 // SPDX-License-Identifier: MIT
 // Y = A^T (sum_c (G w G^T) o (B^T d B)) A over tiles of m x m outputs from output 0 on (a dilated window: d x d interleaved
 // grids of them). Every sum of it, in any order, is bounded like others: the magnitudes that reach an output are
@@ -16,7 +17,7 @@ namespace hconv::reference {
 struct Filter {
     int outputs, window, taps;
     std::vector<double> inverse, forward, weights;  // A^T [outputs, taps], B^T [taps, taps], G [taps, window]
-    double inverse_roundings, forward_roundings;    // of one pass, in any order of its sums; all coefficients are floats
+    double inverse_roundings, forward_roundings;    // of one pass, in any order of its sums, and of a coefficient that is no float
     double weights_roundings;                       // likewise; 0: windows are transformed in double and rounded once
     // How much larger than the direct sum's the magnitudes get on an axis, all inputs and weights being equally large.
     double growth() const;
@@ -24,6 +25,7 @@ struct Filter {
 const Filter &filter_2_3();
 const Filter &filter_4_3();
 const Filter &filter_2_2();
+const Filter &filter_4_2();
 
 class Filtering {
 public:

@@ -3,8 +3,8 @@
 // SPDX-License-Identifier: MIT
 // y[n,o,i,j] = act(bn(b[o] + sum_{c,u,v} W[c, o mod (co/g), u, v] x[n,c,a,b]) + residual)
 // over the channels c of o's group and all (u, a), (v, b) with a sh + u dh - pt = i, b sw + v dw - pl = j.
-// fast allows minimal filtering of 4 x 4 windows at stride 2: the bound is the wider of the direct sum's and F(2,2)'s, of the
-// phase i % 2, j % 2 as a window of 2 x 2 that ends at input ((i + pt) / 2, (j + pl) / 2).
+// fast allows minimal filtering of 4 x 4 windows at stride 2: the bound is the widest of the direct sum's, F(2,2)'s and F(4,2)'s,
+// of the phase i % 2, j % 2 as a window of 2 x 2 that ends at input ((i + pt) / 2, (j + pl) / 2).
 #include "families.h"
 
 #include "filtering.h"
@@ -21,10 +21,10 @@ static int source(int i, int u, int stride, int dilation, int pad, int rows) {
     return from < 0 || from % stride || from / stride >= rows ? -1 : int(from / stride);
 }
 
-// The four phases' windows and their filters.
+// The four phases' windows, and both filters of each.
 struct Phases {
     std::vector<Weights> windows;
-    std::vector<std::unique_ptr<Filtering>> filters;
+    std::vector<std::unique_ptr<Filtering>> filters[2];
 
     Phases(const hconv_problem &p, const Map &x, const Norm &norm, const float *weight) {
         for (int phase = 0; phase < 4; ++phase) {
@@ -40,9 +40,10 @@ struct Phases {
             windows.push_back(w);
         }
         for (int phase = 0; phase < 4; ++phase)
-            filters.push_back(std::make_unique<Filtering>(
-                filter_2_2(), x, windows[size_t(phase)],
-                Steps{1, 1, 1, 1, 1 - (phase / 2 + p.pad_top) / 2, 1 - (phase % 2 + p.pad_left) / 2}, hconv_transposed_ow(&p) / 2 + 1));
+            for (int four : {0, 1})
+                filters[four].push_back(std::make_unique<Filtering>(
+                    four ? filter_4_2() : filter_2_2(), x, windows[size_t(phase)],
+                    Steps{1, 1, 1, 1, 1 - (phase / 2 + p.pad_top) / 2, 1 - (phase % 2 + p.pad_left) / 2}, hconv_transposed_ow(&p) / 2 + 1));
     }
 };
 
@@ -75,8 +76,8 @@ std::vector<Output> families::transposed(const Request &r) {
             return window.total();
         };
         Num y = finished(sum);
-        if (phases) {
-            Num other = finished(phases->filters[size_t(i % 2 * 2 + j % 2)]->sum(sum.v, n, o, i / 2, j / 2));
+        for (int four = 0; phases && four < 2; ++four) {
+            Num other = finished(phases->filters[four][size_t(i % 2 * 2 + j % 2)]->sum(sum.v, n, o, i / 2, j / 2));
             if (other.error() > y.error()) y = other;
         }
         return activate(p.activation, y, slope_of(r, o));
