@@ -74,10 +74,14 @@ def threads_gain(result, row):
 
 
 def over_prepadded(result, row):
-    """The time on a padded input over that on one padded before; the pair differs in nothing else."""
+    """The time on a padded input over that on one padded before, both in what the peak of their rounds makes of it; the pair
+    differs in nothing else."""
     _, numbers, _ = parts(row)
     prepadded = other(result, row, row["problem"].replace(f"_h{numbers['h']}_", f"_h{numbers['h'] + 2}_").replace("_p1", ""))
-    return prepadded and row["timings"]["hconv"]["median_us"] / prepadded["timings"]["hconv"]["median_us"]
+    if not prepadded or not row.get("limits") or not prepadded.get("limits"):
+        return None
+    work, whole = (r["timings"]["hconv"]["median_us"] * r["limits"]["gflops"] for r in (row, prepadded))
+    return work / whole
 
 
 def is_resnet50(row, cached=[]):
