@@ -33,11 +33,10 @@ struct DirectSpd : Schedule<SpdStages> {
     void defaults(const Problem &given, const Machine &m) override {
         const Problem p = as_conv(given);
         int vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), ow = x86::size_or(p.ow(), 1000);
-        x86::RegisterTile tile = x86::best_tile(vectors, ow, m);
-        // In sixteen registers a block of 14 x 1 loads longer than it multiplies; one of 6 x 2 does not.
-        if (m.lanes == 8 && tile.vectors * tile.scalars == 14 && vectors > 1 && narrower_last(p, 6)) tile = {2, 6};
+        x86::RegisterTile tile = p.nchw() ? x86::best_tile(vectors, ow, m) : x86::best_exact_tile(vectors, ow, m);
         while (after(p) && vectors % tile.vectors) --tile.vectors;
-        co_vecs = tile.vectors, xs = narrower_last(p, tile.scalars) ? tile.scalars : x86::even_parts(ow, tile.scalars);
+        co_vecs = tile.vectors, xs = x86::even_parts(ow, tile.scalars);
+        if (!p.nchw() && x86::narrower_last(p.ow(), tile.scalars)) xs = tile.scalars;
         rows = x86::rows_of(p, m);
     }
 
@@ -68,7 +67,7 @@ struct DirectSpd : Schedule<SpdStages> {
         x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
         const Expr ow = s.out.output_buffer().dim(1).extent();
         x86::specialize_widths(s.out, ow, p.ow(), x86::widths_below(xs), [&](Stage st, int width, TailStrategy tail) {
-            const bool exact = narrower_last(p, width);
+            const bool exact = x86::narrower_last(p.ow(), width);
             st.split(s.x, xo, xi, width, exact ? TailStrategy::GuardWithIf : tail).never_partition_all();
             st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n});
             st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
@@ -91,10 +90,6 @@ private:
         x86::parallel_tasks(s.out, task, s.n, p.n);
         x86::accumulate_in_registers(s.acc, scratch, v.xo, s.co, s.x, s.r, co.lanes, 1);
         if (p.has_padding()) x86::stage_planes(s.padded, s.out, task, s.ci, s.ix, s.iy, s.n, m);
-    }
-    // A row's last block is narrower: its blocks are unrolled.
-    static bool narrower_last(const Problem &p, int width) {
-        return p.ow() != HCONV_OPEN && p.ow() % width && p.ow() <= 10 * width && !p.nchw();
     }
     static bool after(const Problem &p) { return p.extra[HCONV_ORDER] == HCONV_CONV_SPD; }
     x86::ChannelBlocks channels(const Problem &p, const Machine &m) const {

@@ -30,17 +30,13 @@ struct Phases : Schedule<TransposedStages> {
 // Rows of the output that a phase has; a stand-in where they are open.
 static int phase_size(int size, int stride) { return x86::ceil_div(x86::size_or(size, 64 * stride), stride); }
 
-// A row's last block is narrower: its blocks are unrolled.
 static bool narrower_last(const Problem &p, int xs) {
-    const int columns = phase_size(hconv_transposed_ow(&p), p.stride_w);
-    return p.w != HCONV_OPEN && columns % xs && columns <= 10 * xs;
+    return p.w != HCONV_OPEN && x86::narrower_last(phase_size(hconv_transposed_ow(&p), p.stride_w), xs);
 }
 
 void Phases::defaults(const Problem &p, const Machine &m) {
     int lanes = x86::vector_lanes(p.co, m), columns = phase_size(hconv_transposed_ow(&p), p.stride_w);
-    x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, lanes), columns, m);
-    // In sixteen registers a block of 14 x 1 loads longer than it multiplies; one of 6 x 2 does not.
-    if (m.lanes == 8 && tile.vectors * tile.scalars == 14 && p.co > lanes && narrower_last(p, 6)) tile = {2, 6};
+    x86::RegisterTile tile = x86::best_exact_tile(x86::ceil_div(p.co, lanes), columns, m);
     if (p.groups > 1) tile = {1, std::min(columns, 8)};
     // Rows of a narrow map together are a block.
     const int phase_rows = phase_size(hconv_transposed_oh(&p), p.stride_h), high = 14 / columns > 1 ? x86::even_parts(phase_rows, 14 / columns) : 1;
