@@ -102,8 +102,11 @@ class Classes(unittest.TestCase):
         self.assertIsNone(classes.limit_us(row("a", hconv=100)))
 
     def test_pairs(self):
-        padded, before = row("conv2d_ci64_h56_co64_k3_p1_bn_relu", hconv=102), row("conv2d_ci64_h58_co64_k3_bn_relu", hconv=100)
+        padded = {**row("conv2d_ci64_h56_co64_k3_p1_bn_relu", hconv=204), "limits": {"gflops": 50}}  # in slower rounds
+        before = {**row("conv2d_ci64_h58_co64_k3_bn_relu", hconv=100), "limits": {"gflops": 100}}
         self.assertAlmostEqual(classes.over_prepadded(result(padded, before), padded), 1.02)
+        more = {**row("conv2d_ci64_h58_co64_k3_bn_res_relu", hconv=100), "limits": {"gflops": 100}}
+        self.assertIsNone(classes.over_prepadded(result(padded, more), padded))
         fast, direct = row("conv2d_ci64_h56_co64_k3_p1_fast", hconv=50), row("conv2d_ci64_h56_co64_k3_p1", hconv=100)
         self.assertAlmostEqual(classes.over_direct(result(fast, direct), fast), 2)
         one = {**row("a", hconv=2000), "limits": {"gflops": 100}}
