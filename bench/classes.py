@@ -64,24 +64,27 @@ def over_pytorch(result, row):
     return min(figures.net(result, row, n) for n in names) / row["timings"]["hconv"]["median_us"] if names else None
 
 
+def in_peak(row):
+    """The row's time in what the peak of its own rounds makes of it: rows that were measured minutes apart can be compared."""
+    return row["timings"]["hconv"]["median_us"] * row["limits"]["gflops"] if row.get("limits") else None
+
+
+def over(row, than):
+    return in_peak(row) / in_peak(than) if than and in_peak(row) and in_peak(than) else None
+
+
 def threads_gain(result, row):
     """Gain of the second thread over what the measured peak gains; of layers that take one thread more than 1 ms."""
     one = other(result, row, threads=1)
-    if row["threads"] != 2 or not one or one["timings"]["hconv"]["median_us"] < 1000 or not row.get("limits") or not one.get("limits"):
+    if row["threads"] != 2 or not one or one["timings"]["hconv"]["median_us"] < 1000:
         return None
-    gain = one["timings"]["hconv"]["median_us"] / row["timings"]["hconv"]["median_us"]
-    return gain / (row["limits"]["gflops"] / one["limits"]["gflops"])
+    return over(one, row)
 
 
 def over_prepadded(result, row):
-    """The time on a padded input over that on one padded before, both in what the peak of their rounds makes of it; the pair
-    differs in nothing else."""
+    """The time on a padded input over that on one padded before; the pair differs in nothing else."""
     _, numbers, _ = parts(row)
-    prepadded = other(result, row, row["problem"].replace(f"_h{numbers['h']}_", f"_h{numbers['h'] + 2}_").replace("_p1", ""))
-    if not prepadded or not row.get("limits") or not prepadded.get("limits"):
-        return None
-    work, whole = (r["timings"]["hconv"]["median_us"] * r["limits"]["gflops"] for r in (row, prepadded))
-    return work / whole
+    return over(row, other(result, row, row["problem"].replace(f"_h{numbers['h']}_", f"_h{numbers['h'] + 2}_").replace("_p1", "")))
 
 
 def is_resnet50(row, cached=[]):

@@ -57,4 +57,9 @@ inline RegisterTile best_exact_tile(int vectors, int scalars, const Machine &m) 
     return loads_longer && vectors > 1 && narrower_last(scalars, 6) ? RegisterTile{2, 6} : tile;
 }
 
+// Channels a step of such a tile's sum: in sixteen registers a loop's own instructions take a share that four channels divide.
+inline int channels_a_step(int vectors, int channels, const Machine &m) {
+    return m.lanes == 8 && vectors > 1 && channels % 4 == 0 ? 4 : 1;
+}
+
 }  // namespace hconv::x86

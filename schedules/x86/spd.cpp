@@ -74,8 +74,8 @@ struct DirectSpd : Schedule<SpdStages> {
             if (exact) st.unroll(xo);
             x86::parallel_tasks(st, task, s.n, p.n);
         });
-        const bool unroll = Machine::of(t).lanes == 8 && co_vecs > 1 && p.ci % 4 == 0;
-        x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, unroll ? 4 : 1);
+        const int unroll = x86::channels_a_step(co_vecs, p.ci, Machine::of(t));
+        x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, unroll);
         x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci, Machine::of(t));
         if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, Machine::of(t));
     }

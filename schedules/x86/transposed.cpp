@@ -108,8 +108,8 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
     if (exact) band.unroll(xo);
     band.reorder_storage(s.co, s.px, s.xq, s.py, s.yq, s.n);
     s.acc.bound_extent(s.co, co.size());
-    const bool unroll = m.lanes == 8 && co_vecs > 1 && p.ci / p.groups % 4 == 0;
-    x86::accumulate_in_registers(s.acc, band, xo, s.co, s.xq, s.r, co.lanes, unroll ? 4 : 1);
+    const int unroll = x86::channels_a_step(co_vecs, p.ci / p.groups, m);
+    x86::accumulate_in_registers(s.acc, band, xo, s.co, s.xq, s.r, co.lanes, unroll);
     s.acc.unroll(s.yq).update().reorder({s.co, s.xq, s.yq, s.r.x, s.r.y, s.r.z}).unroll(s.yq);
     // A phase's few taps a channel, where sums leave registers for their weights: as many streams from behind the caches.
     if (m.lanes == 16 && co_vecs * xs * ys <= m.vector_registers / 2 && few_taps(p))

@@ -77,14 +77,14 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
     const bool same_sets = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0;
     // Planes lie pages apart, more than a core has at hand at once: a row's loads are many where few sums share them.
     const bool one_pixel = p.kh * p.kw == 1;
-    const bool far_planes = p.groups == 1 && p.ci % 4 == 0 && p.ci >= (!one_pixel ? 128 : m.lanes < 16 ? 256 : 1 << 30);
+    const bool far_planes = p.groups == 1 && p.ci % 4 == 0 && (one_pixel ? m.lanes < 16 && p.ci >= 256 : p.ci >= 128);
     spread = p.nchw() ? far_planes : p.groups > 1 ? 2 * (far(p) && p.stride_w == 1 && p.kh > 1) : same_sets;
     if (spread == 2) rows = x86::rows_of(p, m);
     // Several rows of pixels that lie apart spill, planes under one pixel too, and long code, but for two channels a step.
     const bool long_code = !one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > (m.lanes == 16 ? 100 : 200);
     const bool spills = (ys > 1 && p.stride_w > 1 && !spread) || (long_code && p.ci < 32) || (one_pixel && p.nchw()) || row_u;
     if (m.lanes == 16) ci_u = p.ci % 4 || spills ? 1 : long_code || p.nchw() ? 2 : 4;
-    else ci_u = m.lanes == 8 && co_vecs > 1 && !long_code && p.ci % 4 == 0 && !p.nchw() ? 4 : 1;
+    else ci_u = long_code || p.nchw() ? 1 : x86::channels_a_step(co_vecs, p.ci, m);
 }
 
 bool Unstaged::feasible(const Problem &p, const Machine &m) const {
