@@ -1,8 +1,11 @@
-// map_tile.h - the block of sums for maps that are read where they lie, of columns x rows of pixels.
+// map_tile.h - maps that are read where they lie: the block of sums, of columns x rows of pixels, and copies of maps that lie so
+// that a block's pixels do not stay in the first cache.
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "generators/conv2d.h"
 #include "schedules/x86/idioms.h"
+#include "schedules/x86/planes.h"
 
 namespace hconv::x86 {
 
@@ -26,6 +29,9 @@ inline bool holds(const RegisterTile &t, const Machine &m) {
 inline int most_rows(const Problem &p) { return p.oh() <= 16 && p.ow() < 14 ? std::min(4, p.oh()) : 1; }
 
 inline int64_t weight_bytes(const Problem &p) { return 4 * int64_t(p.co) * (p.ci / p.groups) * p.kh * p.kw; }
+
+// They come faster as a stream a vector, each fetched ahead, than as one.
+inline bool large_weights(const Problem &p, const Machine &m) { return weight_bytes(p) > 4 * m.l2_bytes; }
 
 // Weights that outweigh an image that stays in the second cache are read once: then tasks are blocks of outputs.
 inline bool weights_outweigh(const Problem &p, const Machine &m) {
@@ -55,6 +61,24 @@ inline MapTile best_map_tile(const Problem &p, int vectors, int row, const Machi
                 if (time < least * 0.995) least = time, best = {v, width, height};
             }
     return best;
+}
+
+// Columns of the input that are read, at least; of those that are copied, where the window is one pixel.
+inline int columns_read(const Problem &p) {
+    if (p.kw * p.kh == 1 && !p.has_padding()) return p.ow();
+    const int reach = (p.kw - 1) * p.dilation_w, before = p.same == HCONV_PAD_TFSAME ? reach : p.pad_left;
+    return std::clamp((p.ow() - 1) * p.stride_w + reach - before + 1, 1, int(p.w));
+}
+
+// Room behind every pixel: pixels whose channels are a power of two lie in the same few sets of the first cache, which cannot
+// hold a block's.
+inline void leave_room(Func copied, const Var &ci, const Problem &p, const Machine &m) { copied.align_storage(ci, p.ci + m.lanes); }
+
+// The whole input as pixels with room behind each, before all tasks.
+inline void stage_apart(Conv2dStages &s, const Problem &p, const Machine &m) {
+    if (p.nchw()) return stage_transposed(s.copied.in(s.padded), s.copied, s.ci, s.ix, s.iy, s.n, p.ci, columns_read(p), m);
+    stage_input(s.copied, s.ci, s.iy, p.ci, m);
+    leave_room(s.copied, s.ci, p, m);
 }
 
 }  // namespace hconv::x86

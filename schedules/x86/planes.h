@@ -26,6 +26,15 @@ inline void stage_transposed(Func pixels, Func planes, const Var &ci, const Var 
     planes.reorder(x, ci).vectorize(x).unroll(ci);
 }
 
+// Rows of planes written from a block's sums, which lie channel by channel at every pixel.
+inline void store_along_rows(Func out, const Var &c, const Var &x, const ChannelBlocks &b, const Problem &p) {
+    int lanes = 8;
+    while (lanes > p.ow()) lanes /= 2;
+    out.split(c, b.block, c, b.size(), p.co % b.size() ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
+    out.vectorize(x, lanes, p.ow() % lanes ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
+    if (p.ow() <= 8 * lanes) out.unroll(x);
+}
+
 // Sums of planes, before all tasks: as many partial ones as lanes, along the rows of each.
 inline void sum_along_rows(Func sum, const Var &c, const Machine &m) {
     sum.compute_root();

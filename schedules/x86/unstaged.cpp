@@ -61,15 +61,12 @@ static bool whole_blocks(const Problem &p, int vectors, const Machine &m) {
     return p.groups == 1 || (p.ci > p.groups && p.co / p.groups % (m.lanes * vectors) == 0);
 }
 
-// They come faster as a stream a vector, each fetched ahead, than as one.
-static bool large_weights(const Problem &p, const Machine &m) { return x86::weight_bytes(p) > 4 * m.l2_bytes; }
-
 void Unstaged::defaults(const Problem &p, const Machine &m) {
     if (p.open()) return;
     const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
     row_u = has_short_sum(p, m);
     // Large weights: blocks that all their vectors fill, each a stream (layout).
-    auto may = [&](int v) { return whole_blocks(p, v, m) && (!large_weights(p, m) || vectors % v == 0); };
+    auto may = [&](int v) { return whole_blocks(p, v, m) && (!x86::large_weights(p, m) || vectors % v == 0); };
     const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, m, may);
     co_vecs = tile.vectors, xs = tile.xs, ys = tile.ys;
     rows = usual_rows(p, m);
@@ -104,29 +101,13 @@ bool Unstaged::promising(const Problem &p, const Machine &m) const {
 
 std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
     const int lanes = lanes_of(p, m), block = lanes * co_vecs;
-    return x86::blocked_layout(t, large_weights(p, m) && p.co % block == 0 ? lanes : block);
+    return x86::blocked_layout(t, x86::large_weights(p, m) && p.co % block == 0 ? lanes : block);
 }
 
 // Of all images. So they are, too, where one image's rows are a single task.
 bool Unstaged::tasks_are_blocks(const Problem &p, const Machine &m) const {
     if (spread == 2) return false;
     return x86::weights_outweigh(p, m) || (p.n == 1 && (ys > 1 || p.oh() <= rows));
-}
-
-// nchw: rows of planes written from a block's sums, which lie channel by channel at every pixel.
-static void store_along_rows(Func out, const Var &c, const Var &x, const x86::ChannelBlocks &b, const Problem &p) {
-    int lanes = 8;
-    while (lanes > p.ow()) lanes /= 2;
-    out.split(c, b.block, c, b.size(), p.co % b.size() ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
-    out.vectorize(x, lanes, p.ow() % lanes ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
-    if (p.ow() <= 8 * lanes) out.unroll(x);
-}
-
-// Columns of the input that are read, at least; of those that are copied, where the window is one pixel.
-static int columns_read(const Problem &p) {
-    if (p.kw * p.kh == 1 && !p.has_padding()) return p.ow();
-    const int reach = (p.kw - 1) * p.dilation_w, before = p.same == HCONV_PAD_TFSAME ? reach : p.pad_left;
-    return std::clamp((p.ow() - 1) * p.stride_w + reach - before + 1, 1, int(p.w));
 }
 
 void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
@@ -144,7 +125,7 @@ void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     if (p.nchw()) {
         x86::split_rows(out, s.y, task, s.y, unrolled_rows ? p.oh() : int(rows), p.oh());
         sums.split(s.co, co.unrolled, co.lane, co.lanes).reorder(inner).bound(s.x, 0, p.ow()).bound_extent(s.co, co.size());
-        store_along_rows(s.out, s.co, s.x, co, p);
+        x86::store_along_rows(s.out, s.co, s.x, co, p);
         inner = {s.x, s.co, s.y};
         sums.compute_at(s.out, !unrolled_rows ? s.y : by_blocks ? task : co.block);
         if (unrolled_rows) sums.bound(s.y, 0, p.oh());
@@ -163,13 +144,12 @@ void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y).unroll(s.r.y);
     if (row_u) s.acc.update().reorder({s.co, s.r.y, s.x, s.y, s.r.x, s.r.z});
     if (unrolled_rows) s.acc.update().unroll(s.r.z);
-    if (spread && p.nchw())
-        return x86::stage_transposed(s.copied.in(s.padded), s.copied, s.ci, s.ix, s.iy, s.n, p.ci, columns_read(p), m);
-    if (spread == 2) x86::stage_rows(s.copied, s.out, task, s.ci, p.ci, m);
-    else if (spread) x86::stage_input(s.copied, s.ci, s.iy, p.ci, m);
-    // Room behind every pixel: pixels whose channels are a power of two lie in the same few sets of the first cache, which cannot
-    // hold a block's.
-    if (spread) s.copied.align_storage(s.ci, p.ci + m.lanes);
+    if (spread == 2) {
+        x86::stage_rows(s.copied, s.out, task, s.ci, p.ci, m);
+        x86::leave_room(s.copied, s.ci, p, m);
+    } else if (spread) {
+        x86::stage_apart(s, p, m);
+    }
 }
 
 }  // namespace hconv

@@ -67,9 +67,20 @@ static double cycles(const Problem &p, const Machine &machine, int m) {
     const double streamed = weights < 1 << 20 ? 0 : weights * passes / (weights < 24 << 20 ? 14 : 3) + again / 14;
     return all * images * taps * (sums / 2 + (p.groups == 1 ? 6 : 11) * (ci + co)) / machine.lanes + streamed;
 }
+
+// Pairs of an output and a tap that is inside the map, along an axis: direct convolution leaves out the others.
+static int pairs(int out, int in, int before, int dilation) {
+    if (out == HCONV_OPEN) return 3 * 56;
+    int inside = 0;
+    for (int x = 0; x < out; ++x)
+        for (int k = -before; k <= 2 * dilation - before; k += dilation) inside += x + k >= 0 && x + k < in;
+    return inside;
+}
 static double direct_cycles(const Problem &p, const Machine &machine) {
-    const double pixels = double(x86::size_or(p.ow(), 56)) * x86::size_or(p.oh(), 56) * std::max(p.n, 1);
-    return (pixels * 9 / 1.9 / machine.lanes + 3.6) * p.ci * p.co / p.groups;
+    const bool same = p.same == HCONV_PAD_TFSAME;
+    const double products = double(pairs(p.ow(), p.w, same ? p.dilation_w : p.pad_left, p.dilation_w)) *
+                            pairs(p.oh(), p.h, same ? p.dilation_h : p.pad_top, p.dilation_h) * std::max(p.n, 1);
+    return (products / 1.75 / machine.lanes + 3.6) * p.ci * p.co / p.groups;
 }
 
 void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
@@ -77,10 +88,11 @@ void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
     m = by4 <= by2 ? 4 : 2;
     pays = std::min(by4, by2) < 0.9 * direct_cycles(p, machine) && input_lanes(p, machine) >= 4;
     const Tiles map(p, m);
-    weights = !p.open() && map.few();
     const double products = 4.0 * (m + 2) * (m + 2) * p.ci / p.groups;  // bytes of a tile's, of an output's weights
     const int least = products * p.co <= big_weights ? 14 : p.open() ? 28 : 98;
-    rows = weights ? map.bands : x86::even_parts(map.bands, x86::ceil_div(least, map.columns * map.high));
+    rows = x86::even_parts(map.bands, x86::ceil_div(least, map.columns * map.high));
+    weights = !p.open() && (map.few() || (p.n == 1 && rows == map.bands));
+    if (weights) rows = map.bands;
     images = weights && p.groups == 1 ? std::clamp(128 / map.all(), 1, int(p.n)) : 1;
     parts = weights && p.co >= 128 ? 2 : 1;
     const int lanes = x86::vector_lanes(p.co, machine), vectors = x86::ceil_div(p.co / p.groups, lanes);
