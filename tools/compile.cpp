@@ -14,7 +14,6 @@
 #include <iostream>
 #include <sstream>
 #include <thread>
-#include <unistd.h>
 
 namespace hconv {
 
@@ -183,10 +182,9 @@ int compile_command(const KernelRequest &r, const fs::path &cache) {
     std::string object_key = hash_text(hash + "|" + built.target.to_string() + llvm_arguments(built.target) + "|" + halide_version());
     fs::path object = object_path(cache, object_key);
     if (!object_intact(object)) {
-        fs::path temporary = object;
-        temporary += ".tmp" + std::to_string(getpid()) + ".o";
-        l.module.compile({{Halide::OutputFileType::object, temporary.string()}});
-        keep_object(temporary, object);
+        TemporaryFolder work(object.parent_path());
+        l.module.compile({{Halide::OutputFileType::object, (work.path / "kernel.o").string()}});
+        keep_object(work.path / "kernel.o", object);
     }
     double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     write_entry(record_path(cache, r), record_text(record_of(r, l, hash, object_key, seconds)));

@@ -1,5 +1,6 @@
 // hconv.cpp - the command: verbs and flags only. Exit 0 = all good, 1 = something failed, 2 = bad usage.
 // SPDX-License-Identifier: MIT
+#include "tools/process.h"
 #include "tools/ship.h"
 #include "tools/show.h"
 #include "tools/tune.h"
@@ -303,6 +304,7 @@ int main(int argc, char **argv) {
     std::set_new_handler(hconv::note_out_of_memory);
     std::set_terminate(hconv::at_terminate);
     try {
+        hconv::clean_up_at_signals();
         return hconv::main_command(argc, argv);
     } catch (const std::bad_alloc &) {
         hconv::say_out_of_memory();

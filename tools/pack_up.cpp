@@ -3,6 +3,7 @@
 #include "tools/pack_up.h"
 
 #include "tools/packed.h"
+#include "tools/process.h"
 
 #include <nlohmann/json.hpp>
 
@@ -77,8 +78,7 @@ public:
         write_file(directory / "run", run_script(compile));
         fs::permissions(directory / "run", fs::perms(0755));
         write_file(directory / "pack.json", whole.dump(1) + "\n");
-        if (fs::exists(target)) fs::rename(target, work.path / "old");
-        fs::rename(directory, target);
+        put_folder(directory, target);
     }
     std::vector<float> take_output(const std::string &) const override { return {}; }
 

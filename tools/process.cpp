@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <fstream>
+#include <mutex>
 #include <new>
 #include <sstream>
 #include <stdexcept>
+#include <thread>
 
 extern char **environ;
 
@@ -36,10 +41,51 @@ double now() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+constexpr double kGrace = 2;  // seconds for what was told to end: a compiler removes its temporary files then
+
+// What a signal that ends the command ends and removes first. Who holds the lock is not cut in two by it.
+struct Live {
+    std::mutex lock;
+    std::vector<pid_t> children;  // not waited for yet, each the first of a group
+    std::vector<fs::path> folders;
+};
+Live &live = *new Live;  // never destroyed: a thread reads it to the end
+
+const pid_t command = getpid();
+std::atomic<int> last_signal{0};
+sem_t signals;
+
+void on_signal(int number) {
+    if (getpid() != command) _exit(128 + number);  // a child that does not run its program yet
+    last_signal = number;
+    sem_post(&signals);
+}
+
+void end_at_signal() {
+    while (sem_wait(&signals)) {
+    }
+    live.lock.lock();                  // for ever: nothing more is started, or put in its place
+    prctl(PR_SET_CHILD_SUBREAPER, 1);  // what the children started is waited for as well
+    for (pid_t group : live.children) kill(-group, SIGTERM);
+    const double told = now();
+    for (pid_t group : live.children)
+        for (; waitpid(-group, nullptr, WNOHANG) >= 0; usleep(1000))
+            if (now() - told > kGrace) kill(-group, SIGKILL);
+    for (const fs::path &folder : live.folders) {
+        std::error_code error;
+        do fs::remove_all(folder, error);
+        while (error == std::errc::directory_not_empty);  // the command was writing there
+    }
+    const int number = last_signal;
+    signal(number, SIG_DFL);
+    raise(number);
+    _exit(128 + number);  // the first process of a container does not end by signals
+}
+
 struct Child {
     pid_t pid = -1;
     int output = -1;
-    double started = 0;
+    double started = 0, told = 0;
     size_t index = 0;
     ProcessResult result;
 };
@@ -61,13 +107,14 @@ Child start(const std::vector<std::string> &argv, const ProcessLimits &limits) {
     args.push_back(nullptr), env.push_back(nullptr);
     Child child;
     child.started = now();
-    const pid_t parent = getpid();
+    std::lock_guard<std::mutex> held(live.lock);
+    live.children.reserve(live.children.size() + 1);
     child.pid = fork();
     if (child.pid < 0) throw std::runtime_error(std::string("cannot start a process: ") + strerror(errno));
     if (child.pid == 0) {
         setpgid(0, 0);
         prctl(PR_SET_PDEATHSIG, SIGKILL); // no compiler outlives the command that wants its object
-        if (getppid() != parent) _exit(127);
+        if (getppid() != command) _exit(127);
         dup2(ends[1], 1), dup2(ends[1], 2);
         int null = open("/dev/null", O_RDONLY);
         if (null >= 0) dup2(null, 0);
@@ -80,6 +127,8 @@ Child start(const std::vector<std::string> &argv, const ProcessLimits &limits) {
         dprintf(2, "cannot run %s: %s\n", args[0], strerror(errno));
         _exit(127);
     }
+    setpgid(child.pid, child.pid);  // here too: there is a group when this returns
+    live.children.push_back(child.pid);
     close(ends[1]);
     child.output = ends[0];
     return child;
@@ -97,6 +146,10 @@ bool advance(Child &c, bool readable, const ProcessLimits &limits) {
     }
     if (got < 0 && errno == EINTR) return false;
     close(c.output);
+    {
+        std::lock_guard<std::mutex> held(live.lock);
+        live.children.erase(std::find(live.children.begin(), live.children.end(), c.pid));
+    }
     int status = 0;
     while (waitpid(c.pid, &status, 0) < 0 && errno == EINTR) {
     }
@@ -120,13 +173,15 @@ void run_processes(const std::vector<std::vector<std::string>> &commands, int jo
         for (const Child &c : running) fds.push_back({c.output, POLLIN, 0});
         poll(fds.data(), fds.size(), 200);
         for (size_t i = running.size(); i-- > 0;) {
-            const bool late = limits.seconds > 0 && now() - running[i].started > limits.seconds;
-            if ((late || stopped()) && !running[i].result.timed_out) {
-                running[i].result.timed_out = true;
-                kill(-running[i].pid, SIGKILL);
+            Child &c = running[i];
+            const bool late = limits.seconds > 0 && now() - c.started > limits.seconds;
+            if (c.result.timed_out && now() - c.told > kGrace) kill(-c.pid, SIGKILL);
+            if ((late || stopped()) && !c.result.timed_out) {
+                c.result.timed_out = true, c.told = now();
+                kill(-c.pid, SIGTERM);
             }
-            if (!advance(running[i], fds[i].revents != 0, limits)) continue;
-            Child ended = std::move(running[i]);
+            if (!advance(c, fds[i].revents != 0, limits)) continue;
+            Child ended = std::move(c);
             running.erase(running.begin() + long(i));
             done(ended.index, ended.result);
         }
@@ -166,10 +221,25 @@ std::vector<std::string> split_command(const std::string &command) {
     return result;
 }
 
+void clean_up_at_signals() {
+    sem_init(&signals, 0, 0);
+    std::thread(end_at_signal).detach();
+    for (int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) {
+        struct sigaction action {};
+        sigaction(number, nullptr, &action);
+        if (action.sa_handler == SIG_IGN) continue;  // nohup
+        action.sa_handler = on_signal, action.sa_flags = SA_RESTART;
+        sigaction(number, &action, nullptr);
+    }
+}
+
 static fs::path make_temporary(const fs::path &beside) {
     std::string pattern = ((beside.empty() ? fs::temp_directory_path() : beside) / ".hconv-XXXXXX").string();
+    std::lock_guard<std::mutex> held(live.lock);
+    live.folders.reserve(live.folders.size() + 1);
     if (!mkdtemp(&pattern[0]))
         throw std::runtime_error("cannot make a folder in " + fs::path(pattern).parent_path().string() + ": " + strerror(errno));
+    live.folders.push_back(pattern);
     return pattern;
 }
 
@@ -177,6 +247,8 @@ TemporaryFolder::TemporaryFolder(const fs::path &beside) : path(make_temporary(b
 
 TemporaryFolder::~TemporaryFolder() {
     std::error_code ignored;
+    std::lock_guard<std::mutex> held(live.lock);
+    live.folders.erase(std::find(live.folders.begin(), live.folders.end(), path));
     try {
         fs::remove_all(path, ignored);
     } catch (const std::bad_alloc &) { // then it stays
@@ -194,6 +266,7 @@ std::string read_file(const fs::path &path) {
 void write_file(const fs::path &path, const std::string &content) {
     fs::path temporary = path;
     temporary += ".tmp" + std::to_string(getpid());
+    std::lock_guard<std::mutex> held(live.lock);
     std::error_code error;
     {
         std::ofstream out(temporary, std::ios::binary);
@@ -212,6 +285,7 @@ void write_file(const fs::path &path, const std::string &content) {
 }
 
 void put_folder(const fs::path &fresh, const fs::path &name) {
+    std::lock_guard<std::mutex> held(live.lock);
     if (renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, name.c_str(), RENAME_EXCHANGE) == 0) return;
     std::error_code error;
     if (errno == EINVAL || errno == ENOSYS) { // a file system that cannot exchange: in two steps

@@ -20,7 +20,7 @@ struct ProcessResult {
 struct ProcessLimits {
     double seconds = 0;        // 0 = none
     uint64_t memory_bytes = 0;  // address space; 0 = none
-    const volatile std::sig_atomic_t *stop = nullptr;       // becomes 1: what runs is killed, no other is started
+    const volatile std::sig_atomic_t *stop = nullptr;       // becomes 1: what runs is ended, no other is started
     std::function<void(const std::string &)> output = {};   // takes the output as it comes, instead of the result
 };
 
@@ -35,6 +35,10 @@ std::string find_program(const std::vector<std::string> &names);
 std::string need_program(const std::vector<std::string> &names, const std::string &package);
 std::string own_path();  // of this executable
 std::vector<std::string> split_command(const std::string &command);
+
+// From then on SIGINT, SIGTERM, SIGHUP and SIGPIPE, where they are not ignored, end what runs and remove the temporary folders
+// before they end this command.
+void clean_up_at_signals();
 
 // Removed with its contents at the end.
 class TemporaryFolder {

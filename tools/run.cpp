@@ -3,16 +3,17 @@
 // Open sizes are read from the first input's shape. Parameters are looked up by their standard names: exact, behind
 // --prefix, or through the variant's aliases. Outputs appear whole or not at all.
 #include "runtime/fill.h"
+#include "tools/process.h"
 #include "tools/run_program.h"
 #include "tools/tensor_file.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <list>
 #include <map>
 #include <stdexcept>
 #include <thread>
-#include <unistd.h>
 
 namespace hconv {
 
@@ -184,30 +185,25 @@ Named collect(const RunOptions &o, const Problem &p, const std::map<std::string,
     return all;
 }
 
-// All files or none: each is written beside its name, then all are renamed.
+// All files or none: each is written in a folder beside it, then all are renamed.
 void write_outputs(const Problem &p, const std::map<std::string, std::string> &files,
                    const std::vector<float> &values) {
     const float *at = values.data();
+    std::list<TemporaryFolder> folders;
     std::vector<std::pair<fs::path, fs::path>> renames;
     std::string report;
-    try {
-        for (const hconv_tensor &t : p.tensors()) {
-            if (t.role != HCONV_OUTPUT) continue;
-            auto found = files.find(t.name);
-            report +=
-                t.name + (" " + text_of(shape_of(p, t))) + (found == files.end() ? "" : " -> " + found->second) + "\n";
-            if (found != files.end()) {
-                renames.push_back({found->second + ".part" + std::to_string(getpid()), found->second});
-                write_npy(renames.back().first.string(), shape_of(p, t), at);
-            }
-            at += hconv_tensor_elements(&t);
+    for (const hconv_tensor &t : p.tensors()) {
+        if (t.role != HCONV_OUTPUT) continue;
+        auto found = files.find(t.name);
+        report += t.name + (" " + text_of(shape_of(p, t))) + (found == files.end() ? "" : " -> " + found->second) + "\n";
+        if (found != files.end()) {
+            folders.emplace_back(fs::absolute(found->second).parent_path());
+            renames.push_back({folders.back().path / "part.npy", found->second});
+            write_npy(renames.back().first.string(), shape_of(p, t), at);
         }
-        for (const auto &[from, to] : renames) fs::rename(from, to);
-    } catch (...) {
-        std::error_code ignored;
-        for (const auto &[from, to] : renames) fs::remove(from, ignored);
-        throw;
+        at += hconv_tensor_elements(&t);
     }
+    for (const auto &[from, to] : renames) fs::rename(from, to);
     std::fputs(report.c_str(), stdout);
 }
 

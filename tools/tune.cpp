@@ -245,13 +245,22 @@ private:
         for (size_t i = context; i < batch.trials.size(); ++i)
             batch.trials[i].known = by_hash.count(batch.trials[i].schedule + "\n" + batch.trials[i].hash) && batch.trials[i].good();
         view.doing("checking");
-        batch.check(judges, options.seed, old);
+        check(batch, options.seed, old);
         view.doing("timing");
         if (!interrupted) batch.measure(1, true);
         if (!interrupted) batch.measure(3, true);
         if (!interrupted && !batch.trials.front().good())
             throw std::runtime_error("the default schedule " + t.standard + " of " + t.problem.text() + " failed: " + batch.trials.front().why);
         keep_trials(t, fresh, batch, context, search);
+    }
+
+    // What an interrupt breaks off is no failure.
+    void check(Batch &batch, uint64_t seed, size_t from) {
+        try {
+            batch.check(judges, seed, from);
+        } catch (const std::exception &) {
+            if (!interrupted) throw;
+        }
     }
 
     void keep_trials(Tuning &t, const std::vector<Proposal> &fresh, const Batch &batch, size_t context, Search &search) {
@@ -278,7 +287,7 @@ private:
         Batch batch(t.problem, schedules, options.kernels, options.threads);
         if (interrupted) return;
         view.doing("the last comparison: checking");
-        batch.check(judges, options.seed + 1, 0);
+        check(batch, options.seed + 1, 0);
         view.doing("the last comparison: timing");
         batch.measure(kFinalRounds, false);
         if (!interrupted && !batch.trials.front().good())
@@ -457,7 +466,7 @@ int tune_command(const TuneOptions &o) {
     fs::create_directories((o.log.empty() ? default_log() : fs::absolute(o.log)).parent_path());
     struct sigaction action {};
     action.sa_handler = on_interrupt;
-    sigaction(SIGINT, &action, nullptr);
+    if (o.kernels.pack_up.empty()) sigaction(SIGINT, &action, nullptr);
     signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is a full disk
     Tuner tuner(o, problems);
     if (o.dry_run) return dry_run(tuner, problems);
