@@ -3,8 +3,8 @@
 
 SPDX-License-Identifier: MIT
 bench/figures.py says what a ratio is, bench/classes.py what is asked of which layers. Several JSON files make one report.
---into replaces what stands between the two marks in a file. --short: one line a layer; --classes: one line a class of layers;
---plot: the classes as a picture.
+--into replaces what stands between the two marks in a file. --short: one line a layer; --classes: one line a class of layers (both: one
+behind the other); --plot: the classes as a picture.
 """
 import argparse
 import json
@@ -137,7 +137,8 @@ def main():
     parser.add_argument("--classes", action="store_true", help="one line a class")
     options = parser.parse_args()
     result = merged([json.loads(Path(name).read_text()) for name in options.json])
-    made = (by_classes if options.classes else short if options.short else text)(result)
+    chosen = [part for part, wanted in ((by_classes, options.classes), (short, options.short)) if wanted] or [text]
+    made = "\n\n".join(part(result) for part in chosen)
     if options.plot:
         Path(options.plot).write_text(classes.plot(result))
     if options.into:
