@@ -4,9 +4,8 @@
 // of them unrolled: then a block of registers can hold several rows. Lanes = output channels, of one group, blocks as in
 // conv2d.cpp.
 // SPDX-License-Identifier: MIT
-#include "generators/conv2d.h"
+#include "schedules/x86/unstaged.h"
 
-#include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
 #include "schedules/x86/map_tile.h"
 #include "schedules/x86/planes.h"
@@ -14,28 +13,6 @@
 namespace hconv {
 
 using namespace Halide;
-
-struct Unstaged : Schedule<Conv2dStages> {
-    Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                // vectors of output channels in the block
-    Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // output columns in the block
-    Knob ys{this, "ys", 1, {1, 2, 3, 4}};                          // output rows in the block
-    Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                         // unroll of the channel sum
-    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // output rows a task
-    Knob row_u{this, "row_u", 0, {0, 1}};                          // unroll the sum of a row's taps, pixel by pixel
-    Knob spread{this, "spread", 0, {0, 1, 2}};  // copy the input (2: a task its own) as pixels a little farther apart
-
-    void defaults(const Problem &, const Machine &) override;
-    bool feasible(const Problem &, const Machine &) const override;
-    bool promising(const Problem &, const Machine &) const override;
-    // Few input channels: a tap's loop is short, and one over all taps of a staged input is better.
-    int preference(const Problem &p) const override { return p.ci / p.groups >= 8 ? 3 : 0; }
-    std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
-    void formulate(Conv2dStages &s) const override { s.rows_left_out = true; }
-    void apply(Conv2dStages &, const Problem &, const Target &) const override;
-
-private:
-    bool tasks_are_blocks(const Problem &, const Machine &) const;
-};
 
 // Where the weights of a few inputs stay in the first cache, the taps of a row are taken pixel by pixel: neighbours share
 // what they broadcast, and the weights of a row lie in registers.
@@ -64,8 +41,7 @@ static bool whole_blocks(const Problem &p, int vectors, const Machine &m) {
 // They come faster as a stream a vector, each fetched ahead, than as one.
 static bool large_weights(const Problem &p, const Machine &m) { return x86::weight_bytes(p) > 4 * m.l2_bytes; }
 
-void Unstaged::defaults(const Problem &p, const Machine &m) {
-    if (p.open()) return;
+void x86::Unstaged::choose(const Problem &p, const Machine &m) {
     const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
     row_u = has_short_sum(p, m);
     // Large weights: blocks that all their vectors fill, each a stream (layout).
@@ -87,7 +63,7 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
     else ci_u = long_code || p.nchw() ? 1 : x86::channels_a_step(co_vecs, p.ci, m);
 }
 
-bool Unstaged::feasible(const Problem &p, const Machine &m) const {
+bool x86::Unstaged::fits(const Problem &p, const Machine &m) const {
     const bool copies = !spread || !p.nchw() || (spread == 1 && p.ci % 4 == 0);
     return !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci / p.groups % ci_u == 0 && copies &&
            co_vecs >= 1 && whole_blocks(p, co_vecs, m) && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
@@ -95,20 +71,20 @@ bool Unstaged::feasible(const Problem &p, const Machine &m) const {
            (ys == 1 || x86::ceil_div(p.oh(), ys) <= 8) && x86::fits_registers({co_vecs, xs * ys}, m);
 }
 
-bool Unstaged::promising(const Problem &p, const Machine &m) const {
+bool x86::Unstaged::may_be_best(const Problem &p, const Machine &m) const {
     return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * x86::most_rows(p)) &&
            ys <= x86::most_rows(p) && (!row_u || (has_short_sum(p, m) && ci_u == 1)) &&
            (!spread || p.stride_w > 1 || p.groups > 1 || p.nchw()) &&
            (tasks_are_blocks(p, m) ? rows == usual_rows(p, m) : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
 }
 
-std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
+std::string x86::Unstaged::blocks(const hconv_tensor &t, const Problem &p, const Machine &m) const {
     const int lanes = lanes_of(p, m), block = lanes * co_vecs;
     return x86::blocked_layout(t, large_weights(p, m) && p.co % block == 0 ? lanes : block);
 }
 
 // Of all images. So they are, too, where one image's rows are a single task.
-bool Unstaged::tasks_are_blocks(const Problem &p, const Machine &m) const {
+bool x86::Unstaged::tasks_are_blocks(const Problem &p, const Machine &m) const {
     if (spread == 2) return false;
     return x86::weights_outweigh(p, m) || (p.n == 1 && (ys > 1 || p.oh() <= rows));
 }
@@ -129,18 +105,23 @@ static int columns_read(const Problem &p) {
     return std::clamp((p.ow() - 1) * p.stride_w + reach - before + 1, 1, int(p.w));
 }
 
-void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
-    Var xo("xo"), xi("xi"), yo("yo"), yi("yi"), task("task");
+void x86::Unstaged::loops(Conv2dStages &s, const Problem &p, const Target &t, int phases) const {
+    Var xo("xo"), xi("xi"), yo("yo"), yi("yi"), task("task"), phase("phase");
     const Machine m = Machine::of(t);
     const bool unrolled_rows = ys > 1, by_blocks = tasks_are_blocks(p, m);
     x86::ChannelBlocks co;
     co.lanes = lanes_of(p, m), co.vectors = co_vecs;
-    x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
+    Problem whole = p;
+    whole.co *= phases;
+    x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, whole);
+    if (phases > 1) s.out.split(s.co, phase, s.co, p.co, TailStrategy::RoundUp);
     Func sums = p.nchw() ? s.acc.in(s.out) : s.out;  // nchw: a block's sums get memory, to be stored along rows
     Stage out(s.out), tiles(sums);
     tiles.split(s.y, yo, yi, int(ys), p.oh() % ys ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
     tiles.split(s.x, xo, xi, int(xs), p.ow() % xs ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
-    std::vector<VarOrRVar> inner{co.lane, co.unrolled, xi, yi, xo, yo};
+    std::vector<VarOrRVar> inner{co.lane, co.unrolled, xi, yi, xo};
+    if (phases > 1) inner.push_back(phase);
+    inner.push_back(yo);
     if (p.nchw()) {
         x86::split_rows(out, s.y, task, s.y, unrolled_rows ? p.oh() : int(rows), p.oh());
         sums.split(s.co, co.unrolled, co.lane, co.lanes).reorder(inner).bound(s.x, 0, p.ow()).bound_extent(s.co, co.size());
@@ -172,6 +153,24 @@ void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     if (spread) s.copied.align_storage(s.ci, p.ci + m.lanes);
 }
 
+namespace {
+
+struct UnstagedConv2d : Schedule<Conv2dStages>, x86::Unstaged {
+    UnstagedConv2d() : Unstaged(this) {}
+    void defaults(const Problem &p, const Machine &m) override {
+        if (!p.open()) choose(p, m);
+    }
+    bool feasible(const Problem &p, const Machine &m) const override { return fits(p, m); }
+    bool promising(const Problem &p, const Machine &m) const override { return may_be_best(p, m); }
+    // Few input channels: a tap's loop is short, and one over all taps of a staged input is better.
+    int preference(const Problem &p) const override { return p.ci / p.groups >= 8 ? 3 : 0; }
+    std::string layout(const hconv_tensor &t, const Problem &p, const Machine &m) const override { return blocks(t, p, m); }
+    void formulate(Conv2dStages &s) const override { s.rows_left_out = true; }
+    void apply(Conv2dStages &s, const Problem &p, const Target &t) const override { loops(s, p, t); }
+};
+
+}  // namespace
+
 }  // namespace hconv
 
-HCONV_SCHEDULE(hconv::Conv2dStages, "x86", unstaged, hconv::Unstaged)
+HCONV_SCHEDULE(hconv::Conv2dStages, "x86", unstaged, hconv::UnstagedConv2d)
