@@ -103,7 +103,7 @@ private:
 
 // The input where it lies. after: a row of y has b rows of the convolution, side by side in its channels.
 struct UnstagedSpd : Schedule<SpdStages>, x86::Unstaged {
-    UnstagedSpd() : Unstaged(this) {}
+    UnstagedSpd() : Unstaged(this, true) {}
     void defaults(const Problem &p, const Machine &m) override {
         if (may(p)) choose(conv(p), m);
     }
@@ -111,7 +111,8 @@ struct UnstagedSpd : Schedule<SpdStages>, x86::Unstaged {
         return may(p) && fits(conv(p), m) && (!after(p) || p.co % (x86::vector_lanes(p.co, m) * co_vecs) == 0);
     }
     bool promising(const Problem &p, const Machine &m) const override { return may_be_best(conv(p), m); }
-    int preference(const Problem &p) const override { return p.ci >= 8 ? 3 : 0; }
+    // Behind SPD a window of one pixel overlaps no other.
+    int preference(const Problem &p) const override { return p.ci >= 8 && (after(p) || p.kh * p.kw > 1) ? 3 : 0; }
     std::string layout(const hconv_tensor &t, const Problem &p, const Machine &m) const override {
         const bool y = t.role == HCONV_OUTPUT || t.name == std::string("residual");
         return y && after(p) ? std::to_string(p.extra[HCONV_BLOCK]) + ":nhwc" : blocks(t, conv(p), m);

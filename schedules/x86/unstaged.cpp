@@ -14,10 +14,17 @@ namespace hconv {
 
 using namespace Halide;
 
-// Where the weights of a few inputs stay in the first cache, the taps of a row are taken pixel by pixel: neighbours share
-// what they broadcast, and the weights of a row lie in registers.
-static bool has_short_sum(const Problem &p, const Machine &m) {
-    return m.lanes == 16 && p.groups > 1 && p.ci / p.groups <= 32 && p.kw <= 7;
+// The taps of a row are taken pixel by pixel, neighbours share what they broadcast, and registers hold the weights of a row: of
+// few inputs, whose weights stay in the first cache, or asked for, where a row is two tiles or more.
+bool x86::Unstaged::takes_rows_of_taps(const Problem &p, const Machine &m) const {
+    if (m.lanes < 16 || p.kw > 7) return false;
+    if (p.groups > 1) return p.ci / p.groups <= 32;
+    return by_rows && p.kw > 1 && p.stride_w == 1 && p.dilation_w == 1 && p.ow() >= 20;
+}
+
+// Are the tiles of a row a loop, whose first and last are code of their own? Wide rows of equal tiles, or code grows long.
+bool x86::Unstaged::is_loop(const Problem &p, int width) const {
+    return by_rows && p.ow() % width == 0 && p.ow() > 10 * width;
 }
 
 // Do maps come from memory far away?
@@ -43,11 +50,13 @@ static bool large_weights(const Problem &p, const Machine &m) { return x86::weig
 
 void x86::Unstaged::choose(const Problem &p, const Machine &m) {
     const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
-    row_u = has_short_sum(p, m);
+    row_u = takes_rows_of_taps(p, m);
     // Large weights: blocks that all their vectors fill, each a stream (layout).
     auto may = [&](int v) { return whole_blocks(p, v, m) && (!large_weights(p, m) || vectors % v == 0); };
     const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, m, may);
     co_vecs = tile.vectors, xs = tile.xs, ys = tile.ys;
+    for (int w = tile.xs; 6 * w >= 5 * tile.xs && !is_loop(p, xs); --w)
+        if (is_loop(p, w)) xs = w;
     rows = usual_rows(p, m);
     // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
     const bool same_sets = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0;
@@ -57,7 +66,8 @@ void x86::Unstaged::choose(const Problem &p, const Machine &m) {
     spread = p.nchw() ? far_planes : p.groups > 1 ? 2 * (far(p) && p.stride_w == 1 && p.kh > 1) : same_sets;
     if (spread == 2) rows = x86::rows_of(p, m);
     // Several rows of pixels that lie apart spill, planes under one pixel too, and long code, but for two channels a step.
-    const bool long_code = !one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > (m.lanes == 16 ? 100 : 200);
+    const int tiles = is_loop(p, xs) ? 3 : x86::ceil_div(p.ow(), xs);
+    const bool long_code = !one_pixel && tiles * p.kw * co_vecs * xs > (m.lanes == 16 ? 100 : 200);
     const bool spills = (ys > 1 && p.stride_w > 1 && !spread) || (long_code && p.ci < 32) || (one_pixel && p.nchw()) || row_u;
     if (m.lanes == 16) ci_u = p.ci % 4 || spills ? 1 : long_code || p.nchw() ? 2 : 4;
     else ci_u = long_code || p.nchw() ? 1 : x86::channels_a_step(co_vecs, p.ci, m);
@@ -73,7 +83,7 @@ bool x86::Unstaged::fits(const Problem &p, const Machine &m) const {
 
 bool x86::Unstaged::may_be_best(const Problem &p, const Machine &m) const {
     return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * x86::most_rows(p)) &&
-           ys <= x86::most_rows(p) && (!row_u || (has_short_sum(p, m) && ci_u == 1)) &&
+           ys <= x86::most_rows(p) && (!row_u || (takes_rows_of_taps(p, m) && ci_u == 1)) &&
            (!spread || p.stride_w > 1 || p.groups > 1 || p.nchw()) &&
            (tasks_are_blocks(p, m) ? rows == usual_rows(p, m) : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
 }
@@ -136,7 +146,9 @@ void x86::Unstaged::loops(Conv2dStages &s, const Problem &p, const Target &t, in
     if (by_blocks) inner.insert(inner.end(), {task, s.n, co.block});
     else inner.insert(inner.end(), {co.block, task});
     out.never_partition_all().reorder(inner);
-    tiles.never_partition_all().vectorize(co.lane).unroll(co.unrolled).unroll(xi).unroll(yi).unroll(xo);
+    tiles.never_partition_all().vectorize(co.lane).unroll(co.unrolled).unroll(xi).unroll(yi);
+    if (is_loop(p, xs)) tiles.partition(xo, Partition::Always);
+    else tiles.unroll(xo);
     if (unrolled_rows) tiles.unroll(yo);
     x86::parallel_tasks(out, by_blocks ? co.block : task, s.n, by_blocks ? 1 : p.n);
     s.acc.bound_extent(s.co, co.size());
