@@ -32,7 +32,7 @@ const hconv_window_transform *hconv_layout_transform(const char *layout) {
 }
 
 int64_t hconv_activation_extent(const char *layout, const hconv_tensor *t, int dimension) {
-    const int64_t extent = t->extent[dimension], parts = hconv_layout_letters(layout) == layout ? 1 : atoi(layout);
+    const int64_t extent = t->extent[dimension], parts = hconv_layout_letters(layout) == layout ? 1 : strtol(layout, NULL, 10);
     if (t->letters[dimension] == 'w') return extent * parts;
     return t->letters[dimension] == 'c' && parts > 0 ? extent / parts : extent;
 }

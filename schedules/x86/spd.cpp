@@ -1,5 +1,6 @@
 // spd.cpp - direct convolution of blocks, lanes = output channels: SPD and the convolution behind it are one convolution
-// of stride b with a window b times as large; after: each of the b^2 blocks of output channels is one of stride b.
+// of stride b with a window b times as large; after: each of the b^2 blocks of output channels is one of stride b,
+// or, where sizes are known, y is seen as rows of the convolution's pixels (unstaged).
 // SPDX-License-Identifier: MIT
 #include "generators/spd.h"
 

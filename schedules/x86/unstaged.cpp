@@ -1,8 +1,8 @@
 // unstaged.cpp - direct convolution that reads the input where it lies, without a copy that has zeros around it: taps of
 // rows outside the map are left out by a test outside the channel loop, taps of columns outside it by constants, since
-// every tile's place in a row is known when the code is made; a row's last tile is narrower. Maps of a few rows have all
-// of them unrolled: then a block of registers can hold several rows. Lanes = output channels, of one group, blocks as in
-// conv2d.cpp.
+// every tile's place in a row is known when the code is made; a row's last tile is narrower. Of tiles that
+// are a loop the first and last are code of their own. Maps of a few rows have all of them unrolled: then a block of registers can
+// hold several rows. Lanes = output channels, of one group, blocks as in conv2d.cpp.
 // SPDX-License-Identifier: MIT
 #include "schedules/x86/unstaged.h"
 
@@ -150,6 +150,7 @@ void x86::Unstaged::loops(Conv2dStages &s, const Problem &p, const Target &t, in
     if (is_loop(p, xs)) tiles.partition(xo, Partition::Always);
     else tiles.unroll(xo);
     if (unrolled_rows) tiles.unroll(yo);
+    if (unrolled_rows && phases > 1) tiles.unroll(phase);  // which rows lie outside, the phase says, too
     x86::parallel_tasks(out, by_blocks ? co.block : task, s.n, by_blocks ? 1 : p.n);
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, sums, xo, s.co, s.x, s.r, co.lanes, ci_u);
