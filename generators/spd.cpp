@@ -24,21 +24,32 @@ public:
             return;
         }
         Expr w = t.extent("x", 'w'), h = t.extent("x", 'h');
-        auto in = [&](const Expr &x, const Expr &y) { return t.input("x", s.ci, x, y, s.n); };
-        s.padded(s.ci, s.ix, s.iy, s.n) = p.has_padding() ? inside_or_zero(s.ix, s.iy, w, h, in) : in(s.ix, s.iy);
-        s.acc = Func("acc");
+        s.copied(s.ci, s.ix, s.iy, s.n) = t.input("x", s.ci, s.ix, s.iy, s.n);
+        auto in = [&](const Expr &x, const Expr &y) { return s.copied(s.ci, x, y, s.n); };
+        s.padded(s.ci, s.ix, s.iy, s.n) =
+            !p.has_padding()  ? in(s.ix, s.iy)
+            : s.rows_left_out ? inside_or_zero(likely(s.ix), w, [&](const Expr &x) { return in(x, s.iy); })
+                              : inside_or_zero(s.ix, s.iy, w, h, in);
         const bool after = p.extra[HCONV_ORDER] == HCONV_CONV_SPD;
         if (after) conv_spd(p, t, s);
         else if (p.groups == 1) spd_conv(p, t, s);
         else spd_grouped(p, t, s);
         Expr sum = s.acc(s.co, s.x, s.y, s.n);
-        if (after && p.norm()) sum *= t.parameter("scale", {s.co});
-        if (after) sum += t.parameter("shift", {s.co});
+        Expr co = after && s.rows_left_out ? s.x % b * (b * p.co) + s.co : Expr(s.co);
+        if (after && p.norm()) sum *= t.parameter("scale", {co});
+        if (after) sum += t.parameter("shift", {co});
         if (p.residual()) sum += t.input("residual", s.co, s.x, s.y, s.n);
         s.out(s.co, s.x, s.y, s.n) = activation(p, t, sum, s.co % p.co);
     }
 
 private:
+    static void leave_rows_out(const Problem &p, const Tensors &t, SpdStages &s, Expr &iy) {
+        if (!s.rows_left_out || !p.has_padding()) return;
+        Expr h = t.extent("x", 'h');
+        s.r.where(iy >= 0 && iy < h);
+        iy = clamp(iy, 0, h - 1);
+    }
+
     static void spd_conv(const Problem &p, const Tensors &t, SpdStages &s) {
         const int b = p.extra[HCONV_BLOCK];
         s.r = RDom(0, p.ci, 0, p.kw * b, 0, p.kh * b, "r");
@@ -48,6 +59,7 @@ private:
         };
         Expr ix = at(s.x, p.stride_w, s.r.y, p.dilation_w, p.pad_left);
         Expr iy = at(s.y, p.stride_h, s.r.z, p.dilation_h, p.pad_top);
+        leave_rows_out(p, t, s, iy);
         s.acc(s.co, s.x, s.y, s.n) = t.parameter("bias", {s.co});
         s.acc(s.co, s.x, s.y, s.n) += t.parameter("weight", {s.co, s.r.x, s.r.z, s.r.y}) * s.padded(s.r.x, ix, iy, s.n);
     }
@@ -69,8 +81,10 @@ private:
         s.r = RDom(0, p.ci / p.groups, 0, p.kw, 0, p.kh, "r");
         Expr o = s.co % p.co, block = s.co / p.co;
         Expr ci = group_start(o, p.ci, p.co, p.groups) + s.r.x;
-        Expr ix = (s.x * b + block / b) * p.stride_w + s.r.y * p.dilation_w - p.pad_left;
-        Expr iy = (s.y * b + block % b) * p.stride_h + s.r.z * p.dilation_h - p.pad_top;
+        Expr x = s.rows_left_out ? Expr(s.x) : s.x * b + block / b, y = s.y * b + (s.rows_left_out ? block : block % b);
+        Expr ix = x * p.stride_w + s.r.y * p.dilation_w - p.pad_left;
+        Expr iy = y * p.stride_h + s.r.z * p.dilation_h - p.pad_top;
+        leave_rows_out(p, t, s, iy);
         s.acc(s.co, s.x, s.y, s.n) = 0.0f;
         s.acc(s.co, s.x, s.y, s.n) += t.parameter("weight", {o, s.r.x, s.r.z, s.r.y}) * s.padded(ci, ix, iy, s.n);
     }

@@ -2,28 +2,20 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "generators/problem.h"
-
-#include <Halide.h>
+#include "generators/conv2d.h"
 
 namespace hconv {
 
-struct SpdStages {
+// Conv2d's: SPD behind or before it is an index.
+struct SpdStages : Conv2dStages {
     static constexpr const char *family = "spd";
-    Halide::Var co{"co"}, x{"x"}, y{"y"}, n{"n"};
-    Halide::Var ci{"ci"}, ix{"ix"}, iy{"iy"};
-    // spd: input channel, kx, ky of the window that is b times as large (more groups: of the small one). after: as in
-    // conv2d.
-    Halide::RDom r;
-    Halide::Func padded{"padded"};  // (ci, ix, iy, n): the input with zeros around it
-    Halide::Func acc;               // (co, x, y, n): co counts y's channels. only: none
-    Halide::Func out{"out"};
+    // r: input channel, kx, ky of the window that is b times as large (more groups: of the small one). after: as in conv2d.
+    // (co, x, y, n) of acc and out: co counts y's channels, unless rows_left_out, and after: then y is seen as rows of the
+    // convolution's pixels, those of b rows side by side: co = dy C + o, x counts the convolution's pixels.
     std::vector<Halide::Func> all() const {
-        if (!acc.defined()) return {out};
+        if (!acc.defined()) return {out};  // only
         return {padded, acc, out};
     }
-    std::vector<Halide::Func> outputs() const { return {out}; }
-    bool is_output(const Halide::Func &f) const { return f.name() == out.name(); }
 };
 
 }  // namespace hconv

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: MIT
 #include "generators/tensors.h"
 
-#include "runtime/internal.h"
+#include "runtime/pack.h"
 
 #include <cstring>
 #include <stdexcept>
@@ -99,8 +99,9 @@ void Tensors::declare_shapes() const {
             }
             continue;
         }
-        for (size_t i = e.argument.layout.size(); i-- > 0;) {
-            char letter = e.argument.layout[i];
+        const std::string letters = hconv_layout_letters(e.argument.layout.c_str());
+        for (size_t i = letters.size(); i-- > 0;) {
+            char letter = letters[i];
             Expr size = extent(entry.first, letter);
             auto dim = e.dim(position(e.argument, letter));
             dim.set_min(0);

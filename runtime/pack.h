@@ -26,6 +26,8 @@ typedef struct hconv_window_transform {
 const hconv_window_transform *hconv_layout_transform(const char *layout);
 /* The layout without it. */
 const char *hconv_layout_letters(const char *layout);
+/* Of an activation as the kernel sees it: under "2:nhwc" every pixel is two, of half the channels. */
+int64_t hconv_activation_extent(const char *layout, const hconv_tensor *t, int dimension);
 
 /* from: dense in t's order; to: in the layout's order, 0 where a block reaches past the tensor. */
 void hconv_pack_layout(const char *layout, const hconv_tensor *t, const float *from, float *to);

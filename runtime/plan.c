@@ -161,14 +161,15 @@ static int find_tensor(const hconv_tensor *tensors, int count, int role, const c
 /* Halide's dimensions are c, x, y, n in that order, those the layout has; one that the tensor lacks has extent 1 (linear:
  * "wc" under "nhwc", the rows of x are the pixels of one image). */
 static int bind_activation(const hconv_argument *a, const hconv_tensor *t, hconv_bound_argument *b) {
+    const char *layout = hconv_layout_letters(a->layout);
     int64_t stride = 1, elements = 1;
-    b->rank = (int)strlen(a->layout);
+    b->rank = (int)strlen(layout);
     if (b->rank > 4) return 0;
     for (int i = b->rank - 1; i >= 0; --i) {
-        const char *found = strchr(t->letters, a->layout[i]);
+        const char *found = strchr(t->letters, layout[i]);
         int d = 0;
-        for (const char *at = "cwhn"; *at && *at != a->layout[i]; ++at) d += strchr(a->layout, *at) != NULL;
-        b->dim[d].extent = found ? (int32_t)t->extent[found - t->letters] : 1;
+        for (const char *at = "cwhn"; *at && *at != layout[i]; ++at) d += strchr(layout, *at) != NULL;
+        b->dim[d].extent = found ? (int32_t)hconv_activation_extent(a->layout, t, (int)(found - t->letters)) : 1;
         b->dim[d].stride = (int32_t)stride;
         stride *= b->dim[d].extent;
     }

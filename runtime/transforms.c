@@ -3,6 +3,7 @@
  * A layout "wino4:Ohwi16o" names a row of the table; rows and columns of the window are then those of T. */
 #include "pack.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* F(2,3): minimal filtering of two outputs by three taps, at the points 0, 1, -1, infinity. */
@@ -28,4 +29,10 @@ const hconv_window_transform *hconv_layout_transform(const char *layout) {
     for (size_t i = 0; length && i < sizeof transforms / sizeof *transforms; ++i)
         if (strlen(transforms[i].name) + 1 == length && !memcmp(transforms[i].name, layout, length - 1)) return &transforms[i];
     return NULL;
+}
+
+int64_t hconv_activation_extent(const char *layout, const hconv_tensor *t, int dimension) {
+    const int64_t extent = t->extent[dimension], parts = hconv_layout_letters(layout) == layout ? 1 : strtol(layout, NULL, 10);
+    if (t->letters[dimension] == 'w') return extent * parts;
+    return t->letters[dimension] == 'c' && parts > 0 ? extent / parts : extent;
 }

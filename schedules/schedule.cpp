@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "schedules/schedule.h"
 
+#include "runtime/pack.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -70,8 +72,12 @@ static std::string default_layout(const hconv_tensor &t) {
 std::vector<TensorArgument> kernel_arguments(const Problem &p, const ScheduleBase &s, const Machine &m) {
     std::vector<TensorArgument> result;
     auto activations = [&](int role) {
-        for (const hconv_tensor &t : p.tensors())
-            if (t.role == role) result.push_back({t, p.nchw() ? "nchw" : "nhwc"});
+        for (const hconv_tensor &t : p.tensors()) {
+            if (t.role != role) continue;
+            std::string layout = s.layout(t, p, m);
+            result.push_back({t, layout.empty() ? p.nchw() ? "nchw" : "nhwc" : layout});
+            for (int i = 0; i < t.rank; ++i) result.back().tensor.extent[i] = hconv_activation_extent(result.back().layout.c_str(), &t, i);
+        }
     };
     activations(HCONV_INPUT);
     for (const hconv_tensor &t : p.kernel_tensors()) {

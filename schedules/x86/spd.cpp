@@ -1,5 +1,6 @@
 // spd.cpp - direct convolution of blocks, lanes = output channels: SPD and the convolution behind it are one convolution
-// of stride b with a window b times as large; after: each of the b^2 blocks of output channels is one of stride b.
+// of stride b with a window b times as large; after: each of the b^2 blocks of output channels is one of stride b,
+// or, where sizes are known, y is seen as rows of the convolution's pixels (unstaged).
 // SPDX-License-Identifier: MIT
 #include "generators/spd.h"
 
@@ -7,6 +8,7 @@
 #include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
 #include "schedules/x86/planes.h"
+#include "schedules/x86/unstaged.h"
 
 namespace hconv {
 
@@ -24,6 +26,8 @@ Problem as_conv(const Problem &p) {
     conv.pad_top *= b, conv.pad_bottom *= b, conv.pad_left *= b, conv.pad_right *= b;
     return conv;
 }
+
+bool after(const Problem &p) { return p.extra[HCONV_ORDER] == HCONV_CONV_SPD; }
 
 struct DirectSpd : Schedule<SpdStages> {
     Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                // vectors of output channels in the block
@@ -91,11 +95,43 @@ private:
         x86::accumulate_in_registers(s.acc, scratch, v.xo, s.co, s.x, s.r, co.lanes, 1);
         if (p.has_padding()) x86::stage_planes(s.padded, s.out, task, s.ci, s.ix, s.iy, s.n, m);
     }
-    static bool after(const Problem &p) { return p.extra[HCONV_ORDER] == HCONV_CONV_SPD; }
     x86::ChannelBlocks channels(const Problem &p, const Machine &m) const {
         x86::ChannelBlocks co;
         co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
         return co;
+    }
+};
+
+// The input where it lies. after: a row of y has b rows of the convolution, side by side in its channels.
+struct UnstagedSpd : Schedule<SpdStages>, x86::Unstaged {
+    UnstagedSpd() : Unstaged(this, true) {}
+    void defaults(const Problem &p, const Machine &m) override {
+        if (may(p)) choose(conv(p), m);
+    }
+    bool feasible(const Problem &p, const Machine &m) const override {
+        return may(p) && fits(conv(p), m) && (!after(p) || p.co % (x86::vector_lanes(p.co, m) * co_vecs) == 0);
+    }
+    bool promising(const Problem &p, const Machine &m) const override { return may_be_best(conv(p), m); }
+    // Behind SPD a window of one pixel overlaps no other.
+    int preference(const Problem &p) const override { return p.ci >= 8 && (after(p) || p.kh * p.kw > 1) ? 3 : 0; }
+    std::string layout(const hconv_tensor &t, const Problem &p, const Machine &m) const override {
+        const bool y = t.role == HCONV_OUTPUT || t.name == std::string("residual");
+        return y && after(p) ? std::to_string(p.extra[HCONV_BLOCK]) + ":nhwc" : blocks(t, conv(p), m);
+    }
+    void formulate(SpdStages &s) const override { s.rows_left_out = true; }
+    void apply(SpdStages &s, const Problem &p, const Target &t) const override {
+        loops(s, conv(p), t, after(p) ? p.extra[HCONV_BLOCK] : 1);
+    }
+
+private:
+    static bool may(const Problem &p) {
+        return !p.open() && !p.nchw() && p.groups == 1 && p.extra[HCONV_ORDER] != HCONV_SPD_ONLY &&
+               (after(p) || (p.dilation_h == 1 && p.dilation_w == 1));
+    }
+    static Problem conv(const Problem &p) {
+        Problem conv = as_conv(p);
+        if (after(p)) conv.stride_w = p.stride_w;
+        return conv;
     }
 };
 
@@ -118,4 +154,5 @@ struct CopySpd : Schedule<SpdStages> {
 }  // namespace hconv
 
 HCONV_SCHEDULE(hconv::SpdStages, "x86 arm", direct, hconv::DirectSpd)
+HCONV_SCHEDULE(hconv::SpdStages, "x86", unstaged, hconv::UnstagedSpd)
 HCONV_SCHEDULE(hconv::SpdStages, "x86 arm", copy, hconv::CopySpd)

@@ -1,12 +1,11 @@
 // unstaged.cpp - direct convolution that reads the input where it lies, without a copy that has zeros around it: taps of
 // rows outside the map are left out by a test outside the channel loop, taps of columns outside it by constants, since
-// every tile's place in a row is known when the code is made; a row's last tile is narrower. Maps of a few rows have all
-// of them unrolled: then a block of registers can hold several rows. Lanes = output channels, of one group, blocks as in
-// conv2d.cpp.
+// every tile's place in a row is known when the code is made; a row's last tile is narrower. Of tiles that
+// are a loop the first and last are code of their own. Maps of a few rows have all of them unrolled: then a block of registers can
+// hold several rows. Lanes = output channels, of one group, blocks as in conv2d.cpp.
 // SPDX-License-Identifier: MIT
-#include "generators/conv2d.h"
+#include "schedules/x86/unstaged.h"
 
-#include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
 #include "schedules/x86/map_tile.h"
 #include "schedules/x86/planes.h"
@@ -15,32 +14,17 @@ namespace hconv {
 
 using namespace Halide;
 
-struct Unstaged : Schedule<Conv2dStages> {
-    Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                // vectors of output channels in the block
-    Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // output columns in the block
-    Knob ys{this, "ys", 1, {1, 2, 3, 4}};                          // output rows in the block
-    Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                         // unroll of the channel sum
-    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // output rows a task
-    Knob row_u{this, "row_u", 0, {0, 1}};                          // unroll the sum of a row's taps, pixel by pixel
-    Knob spread{this, "spread", 0, {0, 1, 2}};  // copy the input (2: a task its own) as pixels a little farther apart
+// The taps of a row are taken pixel by pixel, neighbours share what they broadcast, and registers hold the weights of a row: of
+// few inputs, whose weights stay in the first cache, or asked for, where a row is two tiles or more.
+bool x86::Unstaged::takes_rows_of_taps(const Problem &p, const Machine &m) const {
+    if (m.lanes < 16 || p.kw > 7) return false;
+    if (p.groups > 1) return p.ci / p.groups <= 32;
+    return by_rows && p.kw > 1 && p.stride_w == 1 && p.dilation_w == 1 && p.ow() >= 20;
+}
 
-    void defaults(const Problem &, const Machine &) override;
-    bool feasible(const Problem &, const Machine &) const override;
-    bool promising(const Problem &, const Machine &) const override;
-    // Few input channels: a tap's loop is short, and one over all taps of a staged input is better.
-    int preference(const Problem &p) const override { return p.ci / p.groups >= 8 ? 3 : 0; }
-    std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
-    void formulate(Conv2dStages &s) const override { s.rows_left_out = true; }
-    void apply(Conv2dStages &, const Problem &, const Target &) const override;
-
-private:
-    bool tasks_are_blocks(const Problem &, const Machine &) const;
-};
-
-// Where the weights of a few inputs stay in the first cache, the taps of a row are taken pixel by pixel: neighbours share
-// what they broadcast, and the weights of a row lie in registers.
-static bool has_short_sum(const Problem &p, const Machine &m) {
-    return m.lanes == 16 && p.groups > 1 && p.ci / p.groups <= 32 && p.kw <= 7;
+// Are the tiles of a row a loop, whose first and last are code of their own? Wide rows of equal tiles, or code grows long.
+bool x86::Unstaged::is_loop(const Problem &p, int width) const {
+    return by_rows && p.ow() % width == 0 && p.ow() > 10 * width;
 }
 
 // Do maps come from memory far away?
@@ -61,14 +45,15 @@ static bool whole_blocks(const Problem &p, int vectors, const Machine &m) {
     return p.groups == 1 || (p.ci > p.groups && p.co / p.groups % (m.lanes * vectors) == 0);
 }
 
-void Unstaged::defaults(const Problem &p, const Machine &m) {
-    if (p.open()) return;
+void x86::Unstaged::choose(const Problem &p, const Machine &m) {
     const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
-    row_u = has_short_sum(p, m);
+    row_u = takes_rows_of_taps(p, m);
     // Large weights: blocks that all their vectors fill, each a stream (layout).
     auto may = [&](int v) { return whole_blocks(p, v, m) && (!x86::large_weights(p, m) || vectors % v == 0); };
     const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, m, may);
     co_vecs = tile.vectors, xs = tile.xs, ys = tile.ys;
+    for (int w = tile.xs; 6 * w >= 5 * tile.xs && !is_loop(p, xs); --w)
+        if (is_loop(p, w)) xs = w;
     rows = usual_rows(p, m);
     // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
     const bool same_sets = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0;
@@ -78,13 +63,14 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
     spread = p.nchw() ? far_planes : p.groups > 1 ? 2 * (far(p) && p.stride_w == 1 && p.kh > 1) : same_sets;
     if (spread == 2) rows = x86::rows_of(p, m);
     // Several rows of pixels that lie apart spill, planes under one pixel too, and long code, but for two channels a step.
-    const bool long_code = !one_pixel && x86::ceil_div(p.ow(), xs) * p.kw * co_vecs * xs > (m.lanes == 16 ? 100 : 200);
+    const int tiles = is_loop(p, xs) ? 3 : x86::ceil_div(p.ow(), xs);
+    const bool long_code = !one_pixel && tiles * p.kw * co_vecs * xs > (m.lanes == 16 ? 100 : 200);
     const bool spills = (ys > 1 && p.stride_w > 1 && !spread) || (long_code && p.ci < 32) || (one_pixel && p.nchw()) || row_u;
     if (m.lanes == 16) ci_u = p.ci % 4 || spills ? 1 : long_code || p.nchw() ? 2 : 4;
     else ci_u = long_code || p.nchw() ? 1 : x86::channels_a_step(co_vecs, p.ci, m);
 }
 
-bool Unstaged::feasible(const Problem &p, const Machine &m) const {
+bool x86::Unstaged::fits(const Problem &p, const Machine &m) const {
     const bool copies = !spread || !p.nchw() || (spread == 1 && p.ci % 4 == 0);
     return !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci / p.groups % ci_u == 0 && copies &&
            co_vecs >= 1 && whole_blocks(p, co_vecs, m) && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
@@ -92,36 +78,41 @@ bool Unstaged::feasible(const Problem &p, const Machine &m) const {
            (ys == 1 || x86::ceil_div(p.oh(), ys) <= 8) && x86::fits_registers({co_vecs, xs * ys}, m);
 }
 
-bool Unstaged::promising(const Problem &p, const Machine &m) const {
+bool x86::Unstaged::may_be_best(const Problem &p, const Machine &m) const {
     return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * x86::most_rows(p)) &&
-           ys <= x86::most_rows(p) && (!row_u || (has_short_sum(p, m) && ci_u == 1)) &&
+           ys <= x86::most_rows(p) && (!row_u || (takes_rows_of_taps(p, m) && ci_u == 1)) &&
            (!spread || p.stride_w > 1 || p.groups > 1 || p.nchw()) &&
            (tasks_are_blocks(p, m) ? rows == usual_rows(p, m) : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
 }
 
-std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
+std::string x86::Unstaged::blocks(const hconv_tensor &t, const Problem &p, const Machine &m) const {
     const int lanes = lanes_of(p, m), block = lanes * co_vecs;
     return x86::blocked_layout(t, x86::large_weights(p, m) && p.co % block == 0 ? lanes : block);
 }
 
 // Of all images. So they are, too, where one image's rows are a single task.
-bool Unstaged::tasks_are_blocks(const Problem &p, const Machine &m) const {
+bool x86::Unstaged::tasks_are_blocks(const Problem &p, const Machine &m) const {
     if (spread == 2) return false;
     return x86::weights_outweigh(p, m) || (p.n == 1 && (ys > 1 || p.oh() <= rows));
 }
 
-void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
-    Var xo("xo"), xi("xi"), yo("yo"), yi("yi"), task("task");
+void x86::Unstaged::loops(Conv2dStages &s, const Problem &p, const Target &t, int phases) const {
+    Var xo("xo"), xi("xi"), yo("yo"), yi("yi"), task("task"), phase("phase");
     const Machine m = Machine::of(t);
     const bool unrolled_rows = ys > 1, by_blocks = tasks_are_blocks(p, m);
     x86::ChannelBlocks co;
     co.lanes = lanes_of(p, m), co.vectors = co_vecs;
-    x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
+    Problem whole = p;
+    whole.co *= phases;
+    x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, whole);
+    if (phases > 1) s.out.split(s.co, phase, s.co, p.co, TailStrategy::RoundUp);
     Func sums = p.nchw() ? s.acc.in(s.out) : s.out;  // nchw: a block's sums get memory, to be stored along rows
     Stage out(s.out), tiles(sums);
     tiles.split(s.y, yo, yi, int(ys), p.oh() % ys ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
     tiles.split(s.x, xo, xi, int(xs), p.ow() % xs ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
-    std::vector<VarOrRVar> inner{co.lane, co.unrolled, xi, yi, xo, yo};
+    std::vector<VarOrRVar> inner{co.lane, co.unrolled, xi, yi, xo};
+    if (phases > 1) inner.push_back(phase);
+    inner.push_back(yo);
     if (p.nchw()) {
         x86::split_rows(out, s.y, task, s.y, unrolled_rows ? p.oh() : int(rows), p.oh());
         sums.split(s.co, co.unrolled, co.lane, co.lanes).reorder(inner).bound(s.x, 0, p.ow()).bound_extent(s.co, co.size());
@@ -136,8 +127,11 @@ void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     if (by_blocks) inner.insert(inner.end(), {task, s.n, co.block});
     else inner.insert(inner.end(), {co.block, task});
     out.never_partition_all().reorder(inner);
-    tiles.never_partition_all().vectorize(co.lane).unroll(co.unrolled).unroll(xi).unroll(yi).unroll(xo);
+    tiles.never_partition_all().vectorize(co.lane).unroll(co.unrolled).unroll(xi).unroll(yi);
+    if (is_loop(p, xs)) tiles.partition(xo, Partition::Always);
+    else tiles.unroll(xo);
     if (unrolled_rows) tiles.unroll(yo);
+    if (unrolled_rows && phases > 1) tiles.unroll(phase);  // which rows lie outside, the phase says, too
     x86::parallel_tasks(out, by_blocks ? co.block : task, s.n, by_blocks ? 1 : p.n);
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, sums, xo, s.co, s.x, s.r, co.lanes, ci_u);
@@ -152,6 +146,24 @@ void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     }
 }
 
+namespace {
+
+struct UnstagedConv2d : Schedule<Conv2dStages>, x86::Unstaged {
+    UnstagedConv2d() : Unstaged(this) {}
+    void defaults(const Problem &p, const Machine &m) override {
+        if (!p.open()) choose(p, m);
+    }
+    bool feasible(const Problem &p, const Machine &m) const override { return fits(p, m); }
+    bool promising(const Problem &p, const Machine &m) const override { return may_be_best(p, m); }
+    // Few input channels: a tap's loop is short, and one over all taps of a staged input is better.
+    int preference(const Problem &p) const override { return p.ci / p.groups >= 8 ? 3 : 0; }
+    std::string layout(const hconv_tensor &t, const Problem &p, const Machine &m) const override { return blocks(t, p, m); }
+    void formulate(Conv2dStages &s) const override { s.rows_left_out = true; }
+    void apply(Conv2dStages &s, const Problem &p, const Target &t) const override { loops(s, p, t); }
+};
+
+}  // namespace
+
 }  // namespace hconv
 
-HCONV_SCHEDULE(hconv::Conv2dStages, "x86", unstaged, hconv::Unstaged)
+HCONV_SCHEDULE(hconv::Conv2dStages, "x86", unstaged, hconv::UnstagedConv2d)

@@ -22,9 +22,9 @@ extern "C" {
 typedef struct hconv_argument {
     const char *name;
     uint8_t role, dtype, rank;
-    /* Outermost first. Activations: "nhwc", "nchw", "nc". Parameters: letters of the kernel tensor's dimensions; an
-     * upper-case letter counts blocks, whose inside is a number and the letter: "Ohwi16o". Before a ':' the transform of
-     * the windows: "wino4:Ohwi16o". */
+    /* Outermost first. Activations: "nhwc", "nchw", "nc"; "2:nhwc": every pixel seen as two, of half the channels.
+     * Parameters: letters of the kernel tensor's dimensions; an upper-case letter counts blocks, whose inside is a number
+     * and the letter: "Ohwi16o". Before a ':' the transform of the windows: "wino4:Ohwi16o". */
     const char *layout;
 } hconv_argument;
 
