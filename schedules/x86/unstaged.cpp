@@ -35,6 +35,7 @@ struct Unstaged : Schedule<Conv2dStages> {
 
 private:
     bool tasks_are_blocks(const Problem &, const Machine &) const;
+    int block_rows(const Problem &, const Machine &) const;
 };
 
 // Where the weights of a few inputs stay in the first cache, the taps of a row are taken pixel by pixel: neighbours share
@@ -53,6 +54,11 @@ static int usual_rows(const Problem &p, const Machine &m) {
     return p.groups > 1 || p.kh * p.kw == 1 ? 1 : far(p) ? 2 : x86::rows_of(p, m);
 }
 
+// Most rows of a block: where a low map's row is too short for whole blocks, two of a pixel's window make some.
+static int tallest(const Problem &p) {
+    return x86::one_pixel(p) && p.oh() <= 16 && p.oh() % 2 == 0 ? std::max(2, x86::most_rows(p)) : x86::most_rows(p);
+}
+
 // Channels of a vector: within a group.
 static int lanes_of(const Problem &p, const Machine &m) { return x86::vector_lanes(p.co / p.groups, m); }
 
@@ -69,10 +75,11 @@ void Unstaged::defaults(const Problem &p, const Machine &m) {
     const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
     row_u = has_short_sum(p, m);
     // Large weights: blocks that all their vectors fill, each a stream (layout).
-    auto may = [&](int v) { return whole_blocks(p, v, m) && (!large_weights(p, m) || vectors % v == 0); };
-    const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, m, may);
+    auto may = [&](int v) { return whole_blocks(p, v, m) && (m.lanes < 16 || !large_weights(p, m) || vectors % v == 0); };
+    const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, tallest(p), m, may);
     co_vecs = tile.vectors, xs = tile.xs, ys = tile.ys;
     rows = usual_rows(p, m);
+    if (tasks_are_blocks(p, m)) rows = block_rows(p, m);
     // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
     const bool same_sets = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0;
     // Planes lie pages apart, more than a core has at hand at once: a row's loads are many where few sums share them.
@@ -96,10 +103,10 @@ bool Unstaged::feasible(const Problem &p, const Machine &m) const {
 }
 
 bool Unstaged::promising(const Problem &p, const Machine &m) const {
-    return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * x86::most_rows(p)) &&
-           ys <= x86::most_rows(p) && (!row_u || (has_short_sum(p, m) && ci_u == 1)) &&
+    return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * tallest(p)) &&
+           ys <= tallest(p) && (!row_u || (has_short_sum(p, m) && ci_u == 1)) &&
            (!spread || p.stride_w > 1 || p.groups > 1 || p.nchw()) &&
-           (tasks_are_blocks(p, m) ? rows == usual_rows(p, m) : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
+           (tasks_are_blocks(p, m) ? rows == block_rows(p, m) : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
 }
 
 std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
@@ -111,6 +118,12 @@ std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Mach
 bool Unstaged::tasks_are_blocks(const Problem &p, const Machine &m) const {
     if (spread == 2) return false;
     return x86::weights_outweigh(p, m) || (p.n == 1 && (ys > 1 || p.oh() <= rows));
+}
+
+// Rows of tiles a task of a block: all, or half of them, for two workers, where blocks are odd.
+int Unstaged::block_rows(const Problem &p, const Machine &m) const {
+    const int all = x86::ceil_div(p.oh(), ys), blocks = x86::ceil_div(p.co, lanes_of(p, m) * co_vecs);
+    return blocks % 2 && (ys > 1 || x86::weights_outweigh(p, m)) ? x86::ceil_div(all, 2) : all;
 }
 
 // nchw: rows of planes written from a block's sums, which lie channel by channel at every pixel.
@@ -132,7 +145,7 @@ static int columns_read(const Problem &p) {
 void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     Var xo("xo"), xi("xi"), yo("yo"), yi("yi"), task("task");
     const Machine m = Machine::of(t);
-    const bool unrolled_rows = ys > 1, by_blocks = tasks_are_blocks(p, m);
+    const bool unrolled_rows = x86::unrolls_rows(p, ys), by_blocks = tasks_are_blocks(p, m);
     x86::ChannelBlocks co;
     co.lanes = lanes_of(p, m), co.vectors = co_vecs;
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
@@ -146,18 +159,19 @@ void Unstaged::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
         sums.split(s.co, co.unrolled, co.lane, co.lanes).reorder(inner).bound(s.x, 0, p.ow()).bound_extent(s.co, co.size());
         store_along_rows(s.out, s.co, s.x, co, p);
         inner = {s.x, s.co, s.y};
-        sums.compute_at(s.out, !unrolled_rows ? s.y : by_blocks ? task : co.block);
+        sums.compute_at(s.out, !unrolled_rows ? s.y : by_blocks ? s.n : co.block);
         if (unrolled_rows) sums.bound(s.y, 0, p.oh());
     } else {
         x86::split_channels(out, s.co, co, p);
         x86::split_rows(out, yo, task, yo, unrolled_rows ? x86::ceil_div(p.oh(), ys) : int(rows), x86::ceil_div(p.oh(), ys));
     }
-    if (by_blocks) inner.insert(inner.end(), {task, s.n, co.block});
+    if (by_blocks) inner.insert(inner.end(), {s.n, task, co.block});
     else inner.insert(inner.end(), {co.block, task});
     out.never_partition_all().reorder(inner);
+    if (by_blocks) out.fuse(task, co.block, task);
     tiles.never_partition_all().vectorize(co.lane).unroll(co.unrolled).unroll(xi).unroll(yi).unroll(xo);
     if (unrolled_rows) tiles.unroll(yo);
-    x86::parallel_tasks(out, by_blocks ? co.block : task, s.n, by_blocks ? 1 : p.n);
+    x86::parallel_tasks(out, task, s.n, by_blocks ? 1 : p.n);
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, sums, xo, s.co, s.x, s.r, co.lanes, ci_u);
     s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y).unroll(s.r.y);
