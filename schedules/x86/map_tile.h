@@ -54,11 +54,12 @@ inline MapTile best_map_tile(const Problem &p, int vectors, int row, int most, c
                     return p.ow() / width * tile_cycles(v, width * high, p, m) + (rest ? tile_cycles(v, rest * high, p, m) : 0);
                 };
                 double time = p.oh() / height * row_of(height) + (p.oh() % height ? row_of(p.oh() % height) : 0);
-                // Two workers share tasks: blocks, of which rows that are not unrolled make two, or rows.
+                // Two workers share tasks: blocks, two where rows are not unrolled, or rows. An odd one costs them.
                 const int blocks = ceil_div(vectors, v);
                 const bool by_blocks = weights_outweigh(p, m) || (p.n == 1 && height > 1);
-                const int tasks = by_blocks ? blocks * (unrolls_rows(p, height) ? 1 : 2) : p.n * ceil_div(p.oh(), height);
-                time *= blocks * (1 + tasks % 2 * 0.5 / tasks);
+                const int halves = unrolls_rows(p, height) ? 1 : 2;
+                const int tasks = by_blocks ? p.groups * blocks * halves : p.n * ceil_div(p.oh(), height);
+                time *= blocks * (1 + (one_pixel(p) ? tasks % 2 * 0.5 / tasks : 0));
                 if (time < least * 0.995) least = time, best = {v, width, height};
             }
     return best;
