@@ -1,8 +1,8 @@
 // unstaged.cpp - direct convolution that reads the input where it lies, without a copy that has zeros around it: taps of
 // rows outside the map are left out by a test outside the channel loop, taps of columns outside it by constants, since
 // every tile's place in a row is known when the code is made; a row's last tile is narrower. Maps of a few rows have all
-// of them unrolled: then a block of registers can hold several rows. Lanes = output channels, of one group, blocks as in
-// conv2d.cpp.
+// of them unrolled: then a block of registers can hold several rows; where the window is one pixel it can without that. Lanes =
+// output channels, of one group, blocks as in conv2d.cpp.
 // SPDX-License-Identifier: MIT
 #include "generators/conv2d.h"
 
@@ -20,7 +20,7 @@ struct Unstaged : Schedule<Conv2dStages> {
     Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // output columns in the block
     Knob ys{this, "ys", 1, {1, 2, 3, 4}};                          // output rows in the block
     Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                         // unroll of the channel sum
-    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // output rows a task
+    Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // rows of tiles a task
     Knob row_u{this, "row_u", 0, {0, 1}};                          // unroll the sum of a row's taps, pixel by pixel
     Knob spread{this, "spread", 0, {0, 1, 2}};  // copy the input (2: a task its own) as pixels a little farther apart
 
@@ -106,7 +106,8 @@ bool Unstaged::promising(const Problem &p, const Machine &m) const {
     return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * tallest(p)) &&
            ys <= tallest(p) && (!row_u || (has_short_sum(p, m) && ci_u == 1)) &&
            (!spread || p.stride_w > 1 || p.groups > 1 || p.nchw()) &&
-           (tasks_are_blocks(p, m) ? rows == block_rows(p, m) : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
+           (tasks_are_blocks(p, m) ? rows >= block_rows(p, m) && rows < 2 * block_rows(p, m)
+                                   : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
 }
 
 std::string Unstaged::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
