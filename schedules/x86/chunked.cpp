@@ -35,7 +35,7 @@ private:
 void Chunked::defaults(const Problem &p, const Machine &m) {
     if (p.open()) return;
     const int vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, m));
-    const x86::MapTile tile = x86::best_map_tile(p, vectors, 1, m, [&](int v) { return vectors % v == 0; });
+    const x86::MapTile tile = x86::best_map_tile(p, vectors, 1, x86::most_rows(p), m, [&](int v) { return vectors % v == 0; });
     co_vecs = tile.vectors, xs = tile.xs;
     rows = x86::even_parts(p.oh(), x86::ceil_div(1200, p.ow()));
     // A step's pixels lie in one set of the first cache, which does not hold them; planes lie pages apart.

@@ -41,11 +41,12 @@ static int middle_lanes(const Problem &p, const Machine &m) {
 void Rows::defaults(const Problem &p, const Machine &m) {
     int width = x86::size_or(p.ow(), 64);
     x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), width, m);
-    co_vecs = tile.vectors, xs = x86::even_parts(width, tile.scalars);
+    const bool exact = !p.nchw() && x86::narrower_last(p.ow(), tile.scalars);
+    co_vecs = tile.vectors, xs = exact ? tile.scalars : x86::even_parts(width, tile.scalars);
     // A block that takes all registers spills where two steps of the sum overlap, but not where four do.
     const bool full = tile.vectors * tile.scalars + tile.vectors == m.vector_registers;
     const int unroll = full || middle_channels(p) < 128 ? 4 : 2;
-    ci_u = m.lanes == 16 && middle_channels(p) % unroll == 0 ? unroll : 1;
+    ci_u = m.lanes < 16 ? x86::channels_a_step(co_vecs, middle_channels(p), m) : middle_channels(p) % unroll ? 1 : unroll;
     dw_ys = m.lanes == 16 && p.stride_h == 1 ? 2 : 1;
     dw_xs = x86::even_parts(width, m.lanes == 4 ? 4 : 7);
     staged = p.nchw() || p.extra[HCONV_MULTIPLIER] > 1;
@@ -89,9 +90,11 @@ static Func product_blocks(DepthwiseSeparableStages &s, const Problem &p, const 
     x86::split_channels(s.out, s.co, co, p);
     const Expr ow = s.out.output_buffer().dim(1).extent();
     x86::specialize_widths(s.out, ow, p.ow(), x86::widths_below(xs), [&](Stage st, int width, TailStrategy tail) {
-        st.split(s.x, xo, xi, width, tail).never_partition_all();
+        const bool exact = x86::narrower_last(p.ow(), width);
+        st.split(s.x, xo, xi, width, exact ? TailStrategy::GuardWithIf : tail).never_partition_all();
         st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n});
         st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
+        if (exact) st.unroll(xo);
         if (whole) st.fuse(co.block, task, task);
         x86::parallel_tasks(st, task, s.n, p.n);
     });

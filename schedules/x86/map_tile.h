@@ -10,10 +10,10 @@
 namespace hconv::x86 {
 
 // Cycles of a tile: two multiply-adds and two loads start a cycle and ten of these hide the latency; a load takes a share of
-// what is left, one of weights, which come from the second cache, more. Lines of the output, which a block of few channels
-// writes in part, come from farther away.
+// what is left, more where no neighbouring tap has read the pixel before; one of weights, which come from the second cache,
+// more. Lines of the output, which a block of few channels writes in part, come from farther away.
 inline double tile_cycles(int vectors, int pixels, const Problem &p, const Machine &m) {
-    const double load = m.lanes == 16 ? 0.2 : 0.1;
+    const double load = m.lanes == 16 ? 0.2 : p.kh * p.kw == 1 ? 0.15 : 0.11;
     const double pipes = std::max({vectors * pixels, vectors + pixels, 10}) / 2.0;  // of multiply-adds, of loads
     const double step = pipes + load * (vectors + pixels) + 0.32 * vectors;
     const int lines = ceil_div(vectors * m.lanes, 16) * pixels * (p.residual() ? 2 : 1);
@@ -27,6 +27,9 @@ inline bool holds(const RegisterTile &t, const Machine &m) {
 
 // The rows of a small map are unrolled, which lets blocks have several.
 inline int most_rows(const Problem &p) { return p.oh() <= 16 && p.ow() < 14 ? std::min(4, p.oh()) : 1; }
+// But where the window is one pixel, and no tile of rows is lower: all tiles are alike.
+inline bool one_pixel(const Problem &p) { return p.kh * p.kw == 1 && !p.has_padding() && !p.nchw(); }
+inline bool unrolls_rows(const Problem &p, int ys) { return ys > 1 && (p.oh() % ys || !one_pixel(p)); }
 
 inline int64_t weight_bytes(const Problem &p) { return 4 * int64_t(p.co) * (p.ci / p.groups) * p.kh * p.kw; }
 
@@ -42,14 +45,14 @@ struct MapTile {
     int vectors, xs, ys;
 };
 
-// The tile that covers p's map of so many vectors in the least time, of the counts of vectors that `may` be a block; `row`:
-// vectors of weights held a vector of sums.
-inline MapTile best_map_tile(const Problem &p, int vectors, int row, const Machine &m,
+// The tile that covers p's map of so many vectors in the least time, of the counts of vectors that `may` be a block and of
+// `most` rows; `row`: vectors of weights held a vector of sums.
+inline MapTile best_map_tile(const Problem &p, int vectors, int row, int most, const Machine &m,
                              const std::function<bool(int)> &may) {
     MapTile best{1, 1, 1};
     double least = 1e30;
     for (int v = 1; v <= std::min(vectors, 4); ++v)
-        for (int height = 1; height <= most_rows(p); ++height)
+        for (int height = 1; height <= most; ++height)
             for (int width = 1; width <= p.ow() && may(v) && holds({v, width * height + row - 1}, m); ++width) {
                 // The last rows and columns are narrower tiles.
                 auto row_of = [&](int high) {
@@ -57,7 +60,12 @@ inline MapTile best_map_tile(const Problem &p, int vectors, int row, const Machi
                     return p.ow() / width * tile_cycles(v, width * high, p, m) + (rest ? tile_cycles(v, rest * high, p, m) : 0);
                 };
                 double time = p.oh() / height * row_of(height) + (p.oh() % height ? row_of(p.oh() % height) : 0);
-                time *= ceil_div(vectors, v);
+                // Two workers share tasks: blocks, two where rows are not unrolled, or rows. An odd one costs them.
+                const int blocks = ceil_div(vectors, v);
+                const bool by_blocks = weights_outweigh(p, m) || (p.n == 1 && height > 1);
+                const int halves = unrolls_rows(p, height) ? 1 : 2;
+                const int tasks = by_blocks ? p.groups * blocks * halves : p.n * ceil_div(p.oh(), height);
+                time *= blocks * (1 + (one_pixel(p) ? tasks % 2 * 0.5 / tasks : 0));
                 if (time < least * 0.995) least = time, best = {v, width, height};
             }
     return best;

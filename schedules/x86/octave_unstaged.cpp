@@ -73,8 +73,9 @@ void set_tile(const Problem &conv, const Machine &m, Knob &vectors, Knob &xs, Kn
     if (!conv.co) return;
     const int available = x86::ceil_div(conv.co, x86::vector_lanes(conv.co, m));
     auto evenly = [&](int v) { return x86::ceil_div(available, v) % 2 == 0 || 6 * v < available; };
-    const bool unrolled_rows = x86::most_rows(conv) > 1 && available > 1;
-    const x86::MapTile tile = x86::best_map_tile(conv, available, 1, m, [&](int v) { return !unrolled_rows || evenly(v); });
+    const int most = x86::most_rows(conv);
+    const bool unrolled_rows = most > 1 && available > 1;
+    const x86::MapTile tile = x86::best_map_tile(conv, available, 1, most, m, [&](int v) { return !unrolled_rows || evenly(v); });
     vectors = tile.vectors, xs = tile.xs, ys = unrolled_rows ? tile.ys : 1;
     const bool heavy = x86::weights_outweigh(conv, m), whole = unrolled_rows || (heavy && evenly(vectors));
     rows = whole ? conv.oh() : conv.kh * conv.kw == 1 && !heavy ? 2 : even_rows(conv.oh(), step);
@@ -182,7 +183,7 @@ void UnstagedMaps::apply(OctaveStages &s, const Problem &p, const Target &t) con
         if (!s.up.paths.empty()) {
             const hconv_octave_path q = hconv_octave_of(&p).path[HCONV_LH];
             const Problem conv = as_conv(p, {HCONV_LH}, q.co, q.oh, q.ow);
-            const x86::MapTile tile = x86::best_map_tile(conv, co_vecs, 1, m, [&](int v) { return v == co_vecs; });
+            const x86::MapTile tile = x86::best_map_tile(conv, co_vecs, 1, x86::most_rows(conv), m, [&](int v) { return v == co_vecs; });
             const bool whole = map.conv.oh() <= rows;
             schedule_up(s, task, Map(conv, m, co_vecs, tile.xs, whole ? tile.ys : 1, ci_u, rows), whole);
         }

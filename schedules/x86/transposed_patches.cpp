@@ -54,6 +54,10 @@ void Patches::defaults(const Problem &given, const Machine &m) {
     int held = 1;
     while (held < std::min(width, most) && x86::fits_registers({vectors, held + 1}, m)) ++held;
     xs = x86::even_parts(width, held);
+    // Or a row's last block is narrower. Ten sums hide the latency.
+    auto step = [&](int block) { return block ? std::max(vectors * block, 10) : 0; };
+    auto time = [&](int block) { return width / block * step(block) + step(width % block); };
+    if (x86::narrower_last(p.w, held) && time(held) < time(xs)) xs = held;
     ci_u = p.ci % 4 == 0 && !m.multiplies_by_lane ? 4 : 1;
     apart = !row_of(p, m).whole && int64_t(p.ci) * p.co * p.kh * p.kw * 4 > m.l2_bytes / 2;
     rows = x86::even_parts(x86::size_or(p.h, 64), apart ? 16 : 4);
@@ -90,11 +94,14 @@ void Patches::apply(TransposedStages &s, const Problem &given, const Target &t) 
     s.out.split(unrolled, unrolled, lane, row.stored, TailStrategy::RoundUp);
     const Expr width = s.out.output_buffer().dim(1).extent() / p.stride_w;
     x86::specialize_widths(s.out, width, p.w, x86::widths_below(xs), [&](Stage st, int pixels, TailStrategy tail) {
-        st.split(s.x, s.xq, s.px, p.stride_w, TailStrategy::RoundUp).split(s.xq, xo, xi, pixels, tail);
+        const bool exact = x86::narrower_last(p.w, pixels);
+        st.split(s.x, s.xq, s.px, p.stride_w, TailStrategy::RoundUp);
+        st.split(s.xq, xo, xi, pixels, exact ? TailStrategy::GuardWithIf : tail);
         if (apart) st.reorder({lane, unrolled, s.px, xi, s.py, xo, yi, cb, task, s.n});
         else st.reorder({lane, unrolled, s.px, xi, cb, s.py, xo, yi, task, s.n});
         if (apart) st.fuse(cb, task, task);
         st.vectorize(lane).unroll(unrolled).unroll(s.px).unroll(xi);
+        if (exact) st.unroll(xo);
         x86::parallel_tasks(st, task, s.n, p.n);
     });
     s.acc.bound_extent(s.co, channels).bound_extent(s.px, p.stride_w);

@@ -1,8 +1,8 @@
 // unstaged.cpp - direct convolution that reads the input where it lies, without a copy that has zeros around it: taps of
 // rows outside the map are left out by a test outside the channel loop, taps of columns outside it by constants, since
-// every tile's place in a row is known when the code is made; a row's last tile is narrower. Of tiles that
-// are a loop the first and last are code of their own. Maps of a few rows have all of them unrolled: then a block of registers can
-// hold several rows. Lanes = output channels, of one group, blocks as in conv2d.cpp.
+// every tile's place in a row is known when the code is made; a row's last tile is narrower. Of tiles that are a loop the first
+// and last are code of their own. Maps of a few rows have all of them unrolled: then a block of registers can hold several rows;
+// where the window is one pixel it can without that. Lanes = output channels, of one group, blocks as in conv2d.cpp.
 // SPDX-License-Identifier: MIT
 #include "schedules/x86/unstaged.h"
 
@@ -30,11 +30,21 @@ bool x86::Unstaged::is_loop(const Problem &p, int width) const {
 // Do maps come from memory far away?
 static bool far(const Problem &p) { return p.n * x86::map_bytes(p) > 2 << 20; }
 
+// Under one pixel sums are short: outputs of many images, if a block's are written a line a pixel, come too late, and if pixels are
+// written whole they do not, as long as all weights stay in the second cache.
+static bool many_images(const Problem &p) { return p.n > 1 && x86::one_pixel(p) && x86::weight_bytes(p) <= 2 << 20; }
+
 // Where the window is one pixel, rows share no input, and a task of one leaves its output whole. A task of one row reads
 // groups' shares of a pixel one after the other. Rows that come from far away are few, to be whole soon, where weights are near.
 static int usual_rows(const Problem &p, const Machine &m) {
+    if (many_images(p)) return 1;
     if (p.groups == 1 && x86::weight_bytes(p) > m.l2_bytes) return x86::rows_of(p, m);
     return p.groups > 1 || p.kh * p.kw == 1 ? 1 : far(p) ? 2 : x86::rows_of(p, m);
+}
+
+// Most rows of a block: where a low map's row is too short for whole blocks, two of a pixel's window make some.
+static int tallest(const Problem &p) {
+    return x86::one_pixel(p) && p.oh() <= 16 && p.oh() % 2 == 0 ? std::max(2, x86::most_rows(p)) : x86::most_rows(p);
 }
 
 // Channels of a vector: within a group.
@@ -49,12 +59,13 @@ void x86::Unstaged::choose(const Problem &p, const Machine &m) {
     const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
     row_u = takes_rows_of_taps(p, m);
     // Large weights: blocks that all their vectors fill, each a stream (layout).
-    auto may = [&](int v) { return whole_blocks(p, v, m) && (!x86::large_weights(p, m) || vectors % v == 0); };
-    const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, m, may);
+    auto may = [&](int v) { return whole_blocks(p, v, m) && (m.lanes < 16 || !x86::large_weights(p, m) || vectors % v == 0); };
+    const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, tallest(p), m, may);
     co_vecs = tile.vectors, xs = tile.xs, ys = tile.ys;
     for (int w = tile.xs; 6 * w >= 5 * tile.xs && !is_loop(p, xs); --w)
         if (is_loop(p, w)) xs = w;
     rows = usual_rows(p, m);
+    if (tasks_are_blocks(p, m)) rows = block_rows(p, m);
     // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
     const bool same_sets = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0;
     // Planes lie pages apart, more than a core has at hand at once: a row's loads are many where few sums share them.
@@ -79,10 +90,11 @@ bool x86::Unstaged::fits(const Problem &p, const Machine &m) const {
 }
 
 bool x86::Unstaged::may_be_best(const Problem &p, const Machine &m) const {
-    return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * x86::most_rows(p)) &&
-           ys <= x86::most_rows(p) && (!row_u || (takes_rows_of_taps(p, m) && ci_u == 1)) &&
+    return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), p.ow() * tallest(p)) &&
+           ys <= tallest(p) && (!row_u || (takes_rows_of_taps(p, m) && ci_u == 1)) &&
            (!spread || p.stride_w > 1 || p.groups > 1 || p.nchw()) &&
-           (tasks_are_blocks(p, m) ? rows == usual_rows(p, m) : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
+           (tasks_are_blocks(p, m) ? rows >= block_rows(p, m) && rows < 2 * block_rows(p, m)
+                                   : x86::is_other_task(rows, x86::ceil_div(p.oh(), ys)));
 }
 
 std::string x86::Unstaged::blocks(const hconv_tensor &t, const Problem &p, const Machine &m) const {
@@ -92,14 +104,20 @@ std::string x86::Unstaged::blocks(const hconv_tensor &t, const Problem &p, const
 
 // Of all images. So they are, too, where one image's rows are a single task.
 bool x86::Unstaged::tasks_are_blocks(const Problem &p, const Machine &m) const {
-    if (spread == 2) return false;
+    if (spread == 2 || (many_images(p) && !x86::unrolls_rows(p, ys))) return false;
     return x86::weights_outweigh(p, m) || (p.n == 1 && (ys > 1 || p.oh() <= rows));
+}
+
+// Rows of tiles a task of a block: all, or half of them, for two workers, where blocks are odd.
+int x86::Unstaged::block_rows(const Problem &p, const Machine &m) const {
+    const int all = x86::ceil_div(p.oh(), ys), blocks = x86::ceil_div(p.co, lanes_of(p, m) * co_vecs);
+    return blocks % 2 && (ys > 1 || x86::weights_outweigh(p, m)) ? x86::ceil_div(all, 2) : all;
 }
 
 void x86::Unstaged::loops(Conv2dStages &s, const Problem &p, const Target &t, int phases) const {
     Var xo("xo"), xi("xi"), yo("yo"), yi("yi"), task("task"), phase("phase");
     const Machine m = Machine::of(t);
-    const bool unrolled_rows = ys > 1, by_blocks = tasks_are_blocks(p, m);
+    const bool unrolled_rows = x86::unrolls_rows(p, ys), by_blocks = tasks_are_blocks(p, m);
     x86::ChannelBlocks co;
     co.lanes = lanes_of(p, m), co.vectors = co_vecs;
     Problem whole = p;
@@ -118,21 +136,22 @@ void x86::Unstaged::loops(Conv2dStages &s, const Problem &p, const Target &t, in
         sums.split(s.co, co.unrolled, co.lane, co.lanes).reorder(inner).bound(s.x, 0, p.ow()).bound_extent(s.co, co.size());
         x86::store_along_rows(s.out, s.co, s.x, co, p);
         inner = {s.x, s.co, s.y};
-        sums.compute_at(s.out, !unrolled_rows ? s.y : by_blocks ? task : co.block);
+        sums.compute_at(s.out, !unrolled_rows ? s.y : by_blocks ? s.n : co.block);
         if (unrolled_rows) sums.bound(s.y, 0, p.oh());
     } else {
         x86::split_channels(out, s.co, co, p);
         x86::split_rows(out, yo, task, yo, unrolled_rows ? x86::ceil_div(p.oh(), ys) : int(rows), x86::ceil_div(p.oh(), ys));
     }
-    if (by_blocks) inner.insert(inner.end(), {task, s.n, co.block});
+    if (by_blocks) inner.insert(inner.end(), {s.n, task, co.block});
     else inner.insert(inner.end(), {co.block, task});
     out.never_partition_all().reorder(inner);
+    if (by_blocks) out.fuse(task, co.block, task);
     tiles.never_partition_all().vectorize(co.lane).unroll(co.unrolled).unroll(xi).unroll(yi);
     if (is_loop(p, xs)) tiles.partition(xo, Partition::Always);
     else tiles.unroll(xo);
     if (unrolled_rows) tiles.unroll(yo);
     if (unrolled_rows && phases > 1) tiles.unroll(phase);  // which rows lie outside, the phase says, too
-    x86::parallel_tasks(out, by_blocks ? co.block : task, s.n, by_blocks ? 1 : p.n);
+    x86::parallel_tasks(out, task, s.n, by_blocks ? 1 : p.n);
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, sums, xo, s.co, s.x, s.r, co.lanes, ci_u);
     s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y).unroll(s.r.y);

@@ -17,7 +17,7 @@ struct Unstaged {
           xs{owner, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}},  // output columns in the block
           ys{owner, "ys", 1, {1, 2, 3, 4}},                          // output rows in the block
           ci_u{owner, "ci_u", 1, {1, 2, 4}},                         // unroll of the channel sum
-          rows{owner, "rows", 4, {1, 2, 4, 8, 16}},                  // output rows a task
+          rows{owner, "rows", 4, {1, 2, 4, 8, 16}},                  // rows of tiles a task
           row_u{owner, "row_u", 0, {0, 1}},                          // unroll the sum of a row's taps, pixel by pixel
           spread{owner, "spread", 0, {0, 1, 2}},  // copy the input (2: a task its own) as pixels a little farther apart
           by_rows(by_rows) {}
@@ -34,6 +34,7 @@ private:
     bool takes_rows_of_taps(const Problem &p, const Machine &m) const;
     bool is_loop(const Problem &p, int width) const;
     bool tasks_are_blocks(const Problem &p, const Machine &m) const;
+    int block_rows(const Problem &p, const Machine &m) const;
 };
 
 }  // namespace hconv::x86
