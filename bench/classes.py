@@ -56,7 +56,7 @@ def other(result, row, problem=None, threads=None):
 
 def over_direct(result, row):
     direct = other(result, row, row["problem"].replace("_fast", ""))
-    return direct and direct["timings"]["hconv"]["median_us"] / row["timings"]["hconv"]["median_us"]
+    return direct and over(direct, row)
 
 
 def over_pytorch(result, row):
@@ -64,13 +64,10 @@ def over_pytorch(result, row):
     return min(figures.net(result, row, n) for n in names) / row["timings"]["hconv"]["median_us"] if names else None
 
 
-def in_peak(row):
-    """The row's time in what the peak of its own rounds makes of it: rows that were measured minutes apart can be compared."""
-    return row["timings"]["hconv"]["median_us"] * row["limits"]["gflops"] if row.get("limits") else None
-
-
 def over(row, than):
-    return in_peak(row) / in_peak(than) if than and in_peak(row) and in_peak(than) else None
+    """Our time of one row over that of another, each in units of the peak of its rounds."""
+    us = lambda r: r["timings"]["hconv"]["median_us"] * figures.speed(r)
+    return us(row) / us(than) if than else None
 
 
 def threads_gain(result, row):

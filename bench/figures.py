@@ -40,6 +40,11 @@ def best(result, row):
     return min(((name, net(result, row, name)) for name in rivals_of(row)), key=lambda pair: pair[1], default=None)
 
 
+def speed(row):
+    """The measured peak of the row's rounds: times of rows that were measured minutes apart compare in units of it."""
+    return row.get("limits", {}).get("gflops") or 1
+
+
 def ratio(result, row):
     rival = best(result, row)
     if rival is None or not right(row, "hconv"):
@@ -70,7 +75,7 @@ def dense_ratio(result, row):
              (other["threads"], other["isa"]) == (row["threads"], row["isa"])]
     dense = next((other for other in alike if other["problem"] == dense_of(row)), alike[0] if alike else None)
     rival = dense and best(result, dense)
-    return rival and rival[1] / row["timings"]["hconv"]["median_us"]
+    return rival and rival[1] * speed(dense) / (row["timings"]["hconv"]["median_us"] * speed(row))
 
 
 def geomean(values):

@@ -55,6 +55,8 @@ class Report(unittest.TestCase):
         other_threads = row("conv2d_ci8_h8_co8_k3_p1", threads=2, hconv=80, openvino=10)
         self.assertAlmostEqual(figures.dense_ratio(result(other_threads, octave, dense), octave), 2)
         self.assertIsNone(figures.dense_ratio(result(octave), octave))
+        slower_rounds = {**dense, "limits": {"gflops": 50}}
+        self.assertAlmostEqual(figures.dense_ratio(result(slower_rounds), {**octave, "limits": {"gflops": 100}}), 1)
 
     def test_tables(self):
         failed = {"problem": "spd_ci8", "label": "", "threads": 1, "isa": "best", "why": "it crashed"}
@@ -109,6 +111,7 @@ class Classes(unittest.TestCase):
         self.assertIsNone(classes.over_prepadded(result(padded, more), padded))
         fast, direct = row("conv2d_ci64_h56_co64_k3_p1_fast", hconv=50), row("conv2d_ci64_h56_co64_k3_p1", hconv=100)
         self.assertAlmostEqual(classes.over_direct(result(fast, direct), fast), 2)
+        self.assertAlmostEqual(classes.over_direct(result({**direct, "limits": {"gflops": 50}}), {**fast, "limits": {"gflops": 100}}), 1)
         one = {**row("a", hconv=2000), "limits": {"gflops": 100}}
         two = {**row("a", threads=2, hconv=1000), "limits": {"gflops": 160}}
         self.assertAlmostEqual(classes.threads_gain(result(one, two), two), 1.25)
