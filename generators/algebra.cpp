@@ -18,6 +18,11 @@ Expr inside_or_zero(const Expr &i, const Expr &size, const std::function<Expr(Ex
     return select(i >= 0 && i < size, value(clamp(i, 0, size - 1)), 0.0f);
 }
 
+Expr leave_out(RDom &r, const Expr &i, const Expr &size) {
+    r.where(i >= 0 && i < size);
+    return clamp(i, 0, size - 1);
+}
+
 Expr group_start(const Expr &co, int inputs, int outputs, int groups) {
     if (groups == 1) return 0;
     int in = inputs / groups, out = outputs / groups;

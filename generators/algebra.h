@@ -15,6 +15,9 @@ Halide::Expr inside_or_zero(const Halide::Expr &x, const Halide::Expr &y, const 
 Halide::Expr inside_or_zero(const Halide::Expr &i, const Halide::Expr &size,
                             const std::function<Halide::Expr(Halide::Expr)> &value);
 
+// Leaves the terms whose coordinate i is not in [0, size) out of the sum over r; i as the others may be read.
+Halide::Expr leave_out(Halide::RDom &r, const Halide::Expr &i, const Halide::Expr &size);
+
 // First input channel of co's group: (co / (outputs / groups)) * (inputs / groups).
 Halide::Expr group_start(const Halide::Expr &co, int inputs, int outputs, int groups);
 

@@ -33,10 +33,7 @@ public:
                                : inside_or_zero(s.ix, w, [&](const Expr &x) { return in(x, s.iy); });
         Expr ix = sampled ? Expr(s.x) : s.x * p.stride_w + s.r.y * p.dilation_w - pad_left(p, w);
         Expr iy = sampled ? Expr(s.y) : s.y * p.stride_h + s.r.z * p.dilation_h - pad_top(p, h);
-        if (s.rows_left_out && p.has_padding()) {
-            s.r.where(iy >= 0 && iy < h);
-            iy = clamp(iy, 0, h - 1);
-        }
+        if (s.rows_left_out && p.has_padding()) iy = leave_out(s.r, iy, h);
         if (s.by_groups) {
             sum_by_groups(p, t, s, ix, iy);
         } else {

@@ -114,10 +114,7 @@ private:
                             : inside_or_zero(s.x, s.y, m.w, m.h, at);
         Expr ci = group_start(s.c, q.ci, q.co, q.groups) + stages.r.x;
         Expr ix = s.x + stages.r.y * p.dilation_w - p.pad_left, iy = s.y + stages.r.z * p.dilation_h - p.pad_top;
-        if (s.rows_left_out) {
-            stages.r.where(iy >= 0 && iy < m.h);
-            iy = clamp(iy, 0, m.h - 1);
-        }
+        if (s.rows_left_out) iy = leave_out(stages.r, iy, m.h);
         sum.paths.push_back(path);
         sum.acc(s.c, s.x, s.y, s.n) += t.parameter(name + ".weight", {s.c, stages.r.x, stages.r.z, stages.r.y}) *
                                        stages.padded(ci, ix, iy, s.n);

@@ -43,13 +43,6 @@ public:
     }
 
 private:
-    static void leave_rows_out(const Problem &p, const Tensors &t, SpdStages &s, Expr &iy) {
-        if (!s.rows_left_out || !p.has_padding()) return;
-        Expr h = t.extent("x", 'h');
-        s.r.where(iy >= 0 && iy < h);
-        iy = clamp(iy, 0, h - 1);
-    }
-
     static void spd_conv(const Problem &p, const Tensors &t, SpdStages &s) {
         const int b = p.extra[HCONV_BLOCK];
         s.r = RDom(0, p.ci, 0, p.kw * b, 0, p.kh * b, "r");
@@ -59,7 +52,7 @@ private:
         };
         Expr ix = at(s.x, p.stride_w, s.r.y, p.dilation_w, p.pad_left);
         Expr iy = at(s.y, p.stride_h, s.r.z, p.dilation_h, p.pad_top);
-        leave_rows_out(p, t, s, iy);
+        if (s.rows_left_out && p.has_padding()) iy = leave_out(s.r, iy, t.extent("x", 'h'));
         s.acc(s.co, s.x, s.y, s.n) = t.parameter("bias", {s.co});
         s.acc(s.co, s.x, s.y, s.n) += t.parameter("weight", {s.co, s.r.x, s.r.z, s.r.y}) * s.padded(s.r.x, ix, iy, s.n);
     }
@@ -84,7 +77,7 @@ private:
         Expr x = s.rows_left_out ? Expr(s.x) : s.x * b + block / b, y = s.y * b + (s.rows_left_out ? block : block % b);
         Expr ix = x * p.stride_w + s.r.y * p.dilation_w - p.pad_left;
         Expr iy = y * p.stride_h + s.r.z * p.dilation_h - p.pad_top;
-        leave_rows_out(p, t, s, iy);
+        if (s.rows_left_out && p.has_padding()) iy = leave_out(s.r, iy, t.extent("x", 'h'));
         s.acc(s.co, s.x, s.y, s.n) = 0.0f;
         s.acc(s.co, s.x, s.y, s.n) += t.parameter("weight", {o, s.r.x, s.r.z, s.r.y}) * s.padded(ci, ix, iy, s.n);
     }

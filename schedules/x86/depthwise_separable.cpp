@@ -41,8 +41,7 @@ static int middle_lanes(const Problem &p, const Machine &m) {
 void Rows::defaults(const Problem &p, const Machine &m) {
     int width = x86::size_or(p.ow(), 64);
     x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), width, m);
-    const bool exact = !p.nchw() && x86::narrower_last(p.ow(), tile.scalars);
-    co_vecs = tile.vectors, xs = exact ? tile.scalars : x86::even_parts(width, tile.scalars);
+    co_vecs = tile.vectors, xs = p.nchw() ? x86::even_parts(width, tile.scalars) : x86::tile_width(p.ow(), width, tile.scalars);
     // A block that takes all registers spills where two steps of the sum overlap, but not where four do.
     const bool full = tile.vectors * tile.scalars + tile.vectors == m.vector_registers;
     const int unroll = full || middle_channels(p) < 128 ? 4 : 2;
@@ -90,11 +89,9 @@ static Func product_blocks(DepthwiseSeparableStages &s, const Problem &p, const 
     x86::split_channels(s.out, s.co, co, p);
     const Expr ow = s.out.output_buffer().dim(1).extent();
     x86::specialize_widths(s.out, ow, p.ow(), x86::widths_below(xs), [&](Stage st, int width, TailStrategy tail) {
-        const bool exact = x86::narrower_last(p.ow(), width);
-        st.split(s.x, xo, xi, width, exact ? TailStrategy::GuardWithIf : tail).never_partition_all();
-        st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n});
-        st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
-        if (exact) st.unroll(xo);
+        x86::split_row(st, s.x, xo, xi, width, tail, p.ow());
+        st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n}).never_partition_all();
+        st.vectorize(co.lane).unroll(co.unrolled);
         if (whole) st.fuse(co.block, task, task);
         x86::parallel_tasks(st, task, s.n, p.n);
     });

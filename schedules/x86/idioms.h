@@ -127,6 +127,13 @@ inline void parallel_along_row(Stage out, const Var &tile, const Var &block, con
     parallel_tasks(out, task, n, images);
 }
 
+// A row's tiles, each unrolled: where all of them are, too, the last one is narrower (narrower_last), else as `tail` says.
+inline void split_row(Stage st, const Var &x, const Var &tile, const Var &pixel, int width, TailStrategy tail, int extent) {
+    const bool exact = narrower_last(extent, width);
+    st.split(x, tile, pixel, width, exact ? TailStrategy::GuardWithIf : tail).unroll(pixel);
+    if (exact) st.unroll(tile);
+}
+
 // The widest tile, and narrower ones for extents it covers badly.
 inline std::vector<int> widths_below(int widest) {
     std::vector<int> widths{widest};

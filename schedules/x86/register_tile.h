@@ -49,6 +49,9 @@ inline RegisterTile best_tile(int vectors, int scalars, const Machine &m, int mo
 // Is a row's last tile narrower? Then its tiles are unrolled, each as wide as it is: few, or code grows long.
 inline bool narrower_last(int extent, int width) { return extent != HCONV_OPEN && extent % width && extent <= 10 * width; }
 
+// The width of tiles of `most` at most: that one if the last is narrower, else what leaves them alike; an open row has `width`.
+inline int tile_width(int extent, int width, int most) { return narrower_last(extent, most) ? most : even_parts(width, most); }
+
 // The best tile where a narrower last one costs nothing. In sixteen registers one of 1 x 14 loads longer than it multiplies,
 // one of 2 x 6 does not.
 inline RegisterTile best_exact_tile(int vectors, int scalars, const Machine &m) {

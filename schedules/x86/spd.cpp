@@ -39,8 +39,7 @@ struct DirectSpd : Schedule<SpdStages> {
         int vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), ow = x86::size_or(p.ow(), 1000);
         x86::RegisterTile tile = p.nchw() ? x86::best_tile(vectors, ow, m) : x86::best_exact_tile(vectors, ow, m);
         while (after(p) && vectors % tile.vectors) --tile.vectors;
-        co_vecs = tile.vectors, xs = x86::even_parts(ow, tile.scalars);
-        if (!p.nchw() && x86::narrower_last(p.ow(), tile.scalars)) xs = tile.scalars;
+        co_vecs = tile.vectors, xs = p.nchw() ? x86::even_parts(ow, tile.scalars) : x86::tile_width(p.ow(), ow, tile.scalars);
         rows = x86::rows_of(p, m);
     }
 
@@ -71,11 +70,9 @@ struct DirectSpd : Schedule<SpdStages> {
         x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
         const Expr ow = s.out.output_buffer().dim(1).extent();
         x86::specialize_widths(s.out, ow, p.ow(), x86::widths_below(xs), [&](Stage st, int width, TailStrategy tail) {
-            const bool exact = x86::narrower_last(p.ow(), width);
-            st.split(s.x, xo, xi, width, exact ? TailStrategy::GuardWithIf : tail).never_partition_all();
-            st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n});
-            st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
-            if (exact) st.unroll(xo);
+            x86::split_row(st, s.x, xo, xi, width, tail, p.ow());
+            st.reorder({co.lane, co.unrolled, xi, xo, yi, co.block, task, s.n}).never_partition_all();
+            st.vectorize(co.lane).unroll(co.unrolled);
             x86::parallel_tasks(st, task, s.n, p.n);
         });
         const int unroll = x86::channels_a_step(co_vecs, p.ci, Machine::of(t));

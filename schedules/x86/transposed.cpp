@@ -30,8 +30,9 @@ struct Phases : Schedule<TransposedStages> {
 // Rows of the output that a phase has; a stand-in where they are open.
 static int phase_size(int size, int stride) { return x86::ceil_div(x86::size_or(size, 64 * stride), stride); }
 
-static bool narrower_last(const Problem &p, int xs) {
-    return p.w != HCONV_OPEN && x86::narrower_last(phase_size(hconv_transposed_ow(&p), p.stride_w), xs);
+// Columns of a phase, if they are known.
+static int phase_columns(const Problem &p) {
+    return p.w == HCONV_OPEN ? HCONV_OPEN : phase_size(hconv_transposed_ow(&p), p.stride_w);
 }
 
 void Phases::defaults(const Problem &p, const Machine &m) {
@@ -44,7 +45,7 @@ void Phases::defaults(const Problem &p, const Machine &m) {
     if (p.groups == 1 && high > 1 && square.scalars == columns * high) ys = high, tile = {square.vectors, columns};
     // Of one small image every weight is read once: for all pixels.
     if (p.n == 1 && columns * phase_rows <= 16 && x86::fits_registers({1, columns * phase_rows}, m)) ys = phase_rows, tile = {1, columns};
-    co_vecs = tile.vectors, xs = narrower_last(p, tile.scalars) ? tile.scalars : x86::even_parts(columns, tile.scalars);
+    co_vecs = tile.vectors, xs = x86::tile_width(phase_columns(p), columns, tile.scalars);
     double row_bytes = 4.0 * columns * p.stride_w * p.stride_h * lanes * tile.vectors;
     rows = x86::even_parts(phase_rows, int(std::clamp(m.l2_bytes / 2 / row_bytes, 2.0, 8.0)));
 }
@@ -99,13 +100,11 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
 
     Func band = s.acc.in(s.out);
     band.compute_at(s.out, small ? task : co.block).bound_extent(s.co, co.size());
-    const bool exact = narrower_last(p, xs);
-    if (exact) band.bound(s.xq, 0, phase_size(hconv_transposed_ow(&p), p.stride_w));
+    if (x86::narrower_last(phase_columns(p), xs)) band.bound(s.xq, 0, phase_columns(p));
     band.split(s.co, unrolled, lane, co.lanes);
-    band.split(s.xq, xo, xi, int(xs), exact ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
+    x86::split_row(band, s.xq, xo, xi, xs, TailStrategy::RoundUp, phase_columns(p));
     band.split(s.yq, yo, yu, int(ys), TailStrategy::RoundUp).unroll(yu);
-    band.reorder({lane, unrolled, xi, yu, xo, yo, s.px, s.py, s.n}).vectorize(lane).unroll(unrolled).unroll(xi);
-    if (exact) band.unroll(xo);
+    band.reorder({lane, unrolled, xi, yu, xo, yo, s.px, s.py, s.n}).vectorize(lane).unroll(unrolled);
     band.reorder_storage(s.co, s.px, s.xq, s.py, s.yq, s.n);
     s.acc.bound_extent(s.co, co.size());
     const int unroll = x86::channels_a_step(co_vecs, p.ci / p.groups, m);

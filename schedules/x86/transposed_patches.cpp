@@ -94,14 +94,12 @@ void Patches::apply(TransposedStages &s, const Problem &given, const Target &t) 
     s.out.split(unrolled, unrolled, lane, row.stored, TailStrategy::RoundUp);
     const Expr width = s.out.output_buffer().dim(1).extent() / p.stride_w;
     x86::specialize_widths(s.out, width, p.w, x86::widths_below(xs), [&](Stage st, int pixels, TailStrategy tail) {
-        const bool exact = x86::narrower_last(p.w, pixels);
         st.split(s.x, s.xq, s.px, p.stride_w, TailStrategy::RoundUp);
-        st.split(s.xq, xo, xi, pixels, exact ? TailStrategy::GuardWithIf : tail);
+        x86::split_row(st, s.xq, xo, xi, pixels, tail, p.w);
         if (apart) st.reorder({lane, unrolled, s.px, xi, s.py, xo, yi, cb, task, s.n});
         else st.reorder({lane, unrolled, s.px, xi, cb, s.py, xo, yi, task, s.n});
         if (apart) st.fuse(cb, task, task);
-        st.vectorize(lane).unroll(unrolled).unroll(s.px).unroll(xi);
-        if (exact) st.unroll(xo);
+        st.vectorize(lane).unroll(unrolled).unroll(s.px);
         x86::parallel_tasks(st, task, s.n, p.n);
     });
     s.acc.bound_extent(s.co, channels).bound_extent(s.px, p.stride_w);
