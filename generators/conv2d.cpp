@@ -29,8 +29,7 @@ public:
         s.padded(s.ci, s.ix, s.iy, s.n) =
             !p.has_padding()   ? in(s.ix, s.iy)
             : !s.rows_left_out ? inside_or_zero(likely(s.ix), likely(s.iy), w, h, likely_in)
-            : depthwise        ? inside_or_zero(likely(s.ix), w, [&](const Expr &x) { return likely_in(x, s.iy); })
-                               : inside_or_zero(s.ix, w, [&](const Expr &x) { return in(x, s.iy); });
+                               : inside_or_zero(likely(s.ix), w, [&](const Expr &x) { return likely_in(x, s.iy); });
         Expr ix = sampled ? Expr(s.x) : s.x * p.stride_w + s.r.y * p.dilation_w - pad_left(p, w);
         Expr iy = sampled ? Expr(s.y) : s.y * p.stride_h + s.r.z * p.dilation_h - pad_top(p, h);
         if (s.rows_left_out && p.has_padding()) iy = leave_out(s.r, iy, h);

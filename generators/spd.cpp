@@ -28,7 +28,7 @@ public:
         auto in = [&](const Expr &x, const Expr &y) { return s.copied(s.ci, x, y, s.n); };
         s.padded(s.ci, s.ix, s.iy, s.n) =
             !p.has_padding()  ? in(s.ix, s.iy)
-            : s.rows_left_out ? inside_or_zero(likely(s.ix), w, [&](const Expr &x) { return in(x, s.iy); })
+            : s.rows_left_out ? inside_or_zero(likely(s.ix), w, [&](const Expr &x) { return likely(in(x, s.iy)); })
                               : inside_or_zero(s.ix, s.iy, w, h, in);
         const bool after = p.extra[HCONV_ORDER] == HCONV_CONV_SPD;
         if (after) conv_spd(p, t, s);

@@ -101,7 +101,7 @@ private:
 
 // The input where it lies. after: a row of y has b rows of the convolution, side by side in its channels.
 struct UnstagedSpd : Schedule<SpdStages>, x86::Unstaged {
-    UnstagedSpd() : Unstaged(this, true) {}
+    UnstagedSpd() : Unstaged(this) {}
     void defaults(const Problem &p, const Machine &m) override {
         if (may(p)) choose(conv(p), m);
     }

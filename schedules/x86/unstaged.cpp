@@ -15,16 +15,16 @@ namespace hconv {
 using namespace Halide;
 
 // The taps of a row are taken pixel by pixel, neighbours share what they broadcast, and registers hold the weights of a row: of
-// few inputs, whose weights stay in the first cache, or asked for, where a row is two tiles or more.
+// a group of few inputs, whose weights stay in the first cache, of a single vector, or where a dense row is two tiles or more.
 bool x86::Unstaged::takes_rows_of_taps(const Problem &p, const Machine &m) const {
     if (m.lanes < 16 || p.kw > 7) return false;
     if (p.groups > 1) return p.ci / p.groups <= 32;
-    return by_rows && p.kw > 1 && p.stride_w == 1 && p.dilation_w == 1 && p.ow() >= 20;
+    return p.kw > 1 && (p.co <= m.lanes || (p.stride_w == 1 && p.dilation_w == 1 && p.ow() >= 16));
 }
 
 // Are the tiles of a row a loop, whose first and last are code of their own? Wide rows of equal tiles, or code grows long.
 bool x86::Unstaged::is_loop(const Problem &p, int width) const {
-    return by_rows && p.ow() % width == 0 && p.ow() > 10 * width;
+    return p.ow() % width == 0 && p.ow() > 10 * width;
 }
 
 // Do maps come from memory far away?
@@ -147,7 +147,7 @@ void x86::Unstaged::loops(Conv2dStages &s, const Problem &p, const Target &t, in
     out.never_partition_all().reorder(inner);
     if (by_blocks) out.fuse(task, co.block, task);
     tiles.never_partition_all().vectorize(co.lane).unroll(co.unrolled).unroll(xi).unroll(yi);
-    if (is_loop(p, xs)) tiles.partition(xo, Partition::Always);
+    if (is_loop(p, xs)) tiles.partition(xo, Partition::Auto);  // not Always, which wants zeros at an end
     else tiles.unroll(xo);
     if (unrolled_rows) tiles.unroll(yo);
     if (unrolled_rows && phases > 1) tiles.unroll(phase);  // which rows lie outside, the phase says, too

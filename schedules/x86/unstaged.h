@@ -10,17 +10,15 @@ namespace hconv::x86 {
 
 struct Unstaged {
     Knob co_vecs, xs, ys, ci_u, rows, row_u, spread;
-    // by_rows: rows of taps and loops over tiles, where they are faster; the algorithm says that columns are likely inside.
-    const bool by_rows;
-    explicit Unstaged(ScheduleBase *owner, bool by_rows = false)
+    explicit Unstaged(ScheduleBase *owner)
         : co_vecs{owner, "co_vecs", 2, {1, 2, 3, 4}},                // vectors of output channels in the block
           xs{owner, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}},  // output columns in the block
           ys{owner, "ys", 1, {1, 2, 3, 4}},                          // output rows in the block
           ci_u{owner, "ci_u", 1, {1, 2, 4}},                         // unroll of the channel sum
           rows{owner, "rows", 4, {1, 2, 4, 8, 16}},                  // rows of tiles a task
           row_u{owner, "row_u", 0, {0, 1}},                          // unroll the sum of a row's taps, pixel by pixel
-          spread{owner, "spread", 0, {0, 1, 2}},  // copy the input (2: a task its own) as pixels a little farther apart
-          by_rows(by_rows) {}
+          spread{owner, "spread", 0, {0, 1, 2}}  // copy the input (2: a task its own) as pixels a little farther apart
+    {}
 
     void choose(const Problem &p, const Machine &m);
     bool fits(const Problem &p, const Machine &m) const;
