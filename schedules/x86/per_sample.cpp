@@ -20,13 +20,15 @@ struct Mixed : Schedule<Stages> {
     Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // output pixels in the block
     Knob ci_u{this, "ci_u", 1, {1, 2, 4}};                         // unroll of the channel sum
     Knob rows{this, "rows", 8, {1, 2, 4, 8, 16, 32}};              // output rows that share a staged input
+    Knob row_u{this, "row_u", 0, {0, 1}};                          // unroll the sum of a row's taps, pixel by pixel
 
     void defaults(const Problem &p, const Machine &m) override {
         int lanes = x86::vector_lanes(p.co, m), ow = x86::size_or(p.ow(), 1000);
-        x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, lanes), ow, m);
+        row_u = takes_rows_of_taps(p, m);
+        x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, lanes), ow, m, 8, row_u ? p.kw : 1);
         co_vecs = tile.vectors, xs = x86::even_parts(ow, tile.scalars);
         // Where weights of many outputs pass, and registers are left.
-        ci_u = m.lanes == 16 && p.ci % 2 == 0 && p.co >= 4 * m.lanes && co_vecs <= 2 && !p.nchw() ? 2 : 1;
+        ci_u = m.lanes == 16 && p.ci % 2 == 0 && p.co >= 4 * m.lanes && co_vecs <= 2 && !(row_u && xs > 8) && !p.nchw() ? 2 : 1;
         rows = x86::rows_of(p, m);
         const Tasks in = tasks(p, channels(p, m), m);
         // Where every task mixes the kernel again: sums enough to make little of it, but two tasks, and where there are more, four.
@@ -37,6 +39,13 @@ struct Mixed : Schedule<Stages> {
         else if (in.blocks > 1) rows = std::clamp<int>(m.l2_bytes / 8 / (4 * p.ci * x86::size_or(p.w, 128)), 1, rows);
     }
 
+    // The taps of a row are taken pixel by pixel, neighbours share what they broadcast, and registers hold the weights of a row.
+    // Tiles are narrower for that: where a row is more than two of the others, of inputs so few that weights come fast.
+    static bool takes_rows_of_taps(const Problem &p, const Machine &m) {
+        return m.lanes == 16 && !p.nchw() && p.kw > 1 && p.kw <= 7 && p.stride_w == 1 && p.dilation_w == 1 &&
+               p.ow() > 28 && p.ci <= 64;
+    }
+
     bool feasible(const Problem &p, const Machine &m) const override {
         return p.groups == 1 && rows >= 1 && ci_u >= 1 && p.ci % ci_u == 0 && co_vecs >= 1 && xs >= 1 &&
                xs <= x86::size_or(p.ow(), 1000) && x86::fits_registers({co_vecs, xs}, m);
@@ -45,7 +54,7 @@ struct Mixed : Schedule<Stages> {
     bool promising(const Problem &p, const Machine &m) const override {
         const int width = x86::size_or(p.ow(), 1000);
         return x86::is_busy({co_vecs, xs}, x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), width) &&
-               x86::is_other_task(rows, x86::size_or(p.oh(), 64));
+               x86::is_other_task(rows, x86::size_or(p.oh(), 64)) && (!row_u || takes_rows_of_taps(p, m));
     }
 
     std::string layout(const hconv_tensor &t, const Problem &p, const Machine &m) const override {
@@ -87,6 +96,7 @@ struct Mixed : Schedule<Stages> {
             order(st, {co.lane, co.unrolled, xi, xo, yi}, s, p, co, in, task);
         });
         x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, ci_u);
+        if (row_u) s.acc.update().unroll(s.r.y).reorder({s.co, s.r.y, s.x, s.r.x, s.r.z});
         x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci, m);
         if (p.has_padding() && in.blocks) x86::stage_input(s.padded, s.ci, s.iy, p.ci, m);
         else if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);

@@ -32,13 +32,13 @@ inline bool is_busy(const RegisterTile &t, int most_vectors, int most_scalars) {
 // The tile, of `most_vectors` at most, that covers vectors x scalars in the least time. Per step of the sum two
 // multiply-adds or two loads start a cycle, and ten accumulators hide the latency; what hangs over the edge is computed
 // in vain. Vectors come from farther away than broadcasts and take a little longer; where multiply-adds take lanes,
-// scalars are loaded like them.
-inline RegisterTile best_tile(int vectors, int scalars, const Machine &m, int most_vectors = 8) {
+// scalars are loaded like them. row: vectors held for every one of the block's.
+inline RegisterTile best_tile(int vectors, int scalars, const Machine &m, int most_vectors = 8, int row = 1) {
     RegisterTile best{1, 1};
     const double far = m.multiplies_by_lane ? 0 : 0.1;
     double least = 1e30;
     for (RegisterTile t{1, 1}; t.vectors <= std::min(vectors, most_vectors); ++t.vectors)
-        for (t.scalars = 1; t.scalars <= scalars && fits_registers(t, m); ++t.scalars) {
+        for (t.scalars = 1; t.scalars <= scalars && fits_registers({t.vectors, t.scalars + row - 1}, m); ++t.scalars) {
             const double step = std::max({t.vectors * t.scalars, t.vectors + t.scalars, 10}) + 1 + far * t.vectors;
             const double time = step * ceil_div(vectors, t.vectors) * ceil_div(scalars, t.scalars);
             if (time < least) least = time, best = t;
