@@ -59,8 +59,11 @@ void Patches::defaults(const Problem &given, const Machine &m) {
     auto time = [&](int block) { return width / block * step(block) + step(width % block); };
     if (x86::narrower_last(p.w, held) && time(held) < time(xs)) xs = held;
     ci_u = p.ci % 4 == 0 && !m.multiplies_by_lane ? 4 : 1;
-    apart = !row_of(p, m).whole && int64_t(p.ci) * p.co * p.kh * p.kw * 4 > m.l2_bytes / 2;
-    rows = x86::even_parts(x86::size_or(p.h, 64), apart ? 16 : 4);
+    // Weights of all outputs stream past every block of pixels: a block's stay where pixels pass them, in half the first cache.
+    const int64_t block = int64_t(4) * p.ci * p.kh * vectors * m.lanes, weights = 4 * int64_t(p.ci) * p.co * p.kh * p.kw;
+    const bool many = weights > m.l2_bytes / 2, stay = block <= m.l1_bytes / 2 && weights > m.l1_bytes;
+    apart = !row_of(p, m).whole && (many || stay);
+    rows = x86::even_parts(x86::size_or(p.h, 64), apart && many ? 16 : 4);
 }
 
 bool Patches::feasible(const Problem &given, const Machine &m) const {
