@@ -35,7 +35,8 @@ private:
 void Chunked::defaults(const Problem &p, const Machine &m) {
     if (p.open()) return;
     const int vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, m));
-    const x86::MapTile tile = x86::best_map_tile(p, vectors, 1, x86::most_rows(p), m, [&](int v) { return vectors % v == 0; });
+    auto may = [&](int v) { return vectors % v == 0; };
+    const x86::MapTile tile = x86::best_map_tile(p, vectors, 1, x86::most_rows(p), m, may, true);
     co_vecs = tile.vectors, xs = tile.xs;
     rows = x86::even_parts(p.oh(), x86::ceil_div(1200, p.ow()));
     // A step's pixels lie in one set of the first cache, which does not hold them; planes lie pages apart.
@@ -48,7 +49,7 @@ void Chunked::defaults(const Problem &p, const Machine &m) {
 bool Chunked::feasible(const Problem &p, const Machine &m) const {
     return !p.open() && p.oh() > 1 && p.groups == 1 && rows >= 1 && ci_u >= 1 && chunk >= 1 && p.ci % chunk == 0 && chunk % ci_u == 0 &&
            co_vecs >= 1 && xs >= 1 && xs <= p.ow() && x86::ceil_div(p.ow(), std::max<int>(xs, 1)) * p.kw * co_vecs * xs <= 2000 &&
-           x86::fits_registers({co_vecs, xs}, m);
+           (x86::fits_registers({co_vecs, xs}, m) || x86::holds_pixels({co_vecs, xs}, m));
 }
 
 std::string Chunked::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
@@ -81,6 +82,7 @@ void Chunked::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     sums.vectorize(lane).unroll(unrolled).unroll(xi).unroll(xo);
     part.compute_at(s.acc, xo).bound_extent(s.co, co.size()).reorder(s.co, s.x, s.y).unroll(s.x);
     part.update().reorder({s.co, s.x, s.y, inner, s.r.y, s.r.z}).unroll(s.x).unroll(s.r.y);
+    x86::order_sum(part.update(), {co_vecs, xs}, s.co, s.x, s.y, inner, s.r.y, p, m);
     for (Stage st : {Stage(part), part.update()}) st.vectorize(s.co, co.lanes).unroll(s.co).unroll(s.y);
     if (ci_u > 1) part.update().unroll(inner, int(ci_u));
     if (spread) x86::stage_apart(s, p, m);

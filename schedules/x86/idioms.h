@@ -17,7 +17,7 @@
 
 namespace hconv::x86 {
 
-using Halide::Expr, Halide::Func, Halide::Stage, Halide::TailStrategy, Halide::Var;
+using Halide::Expr, Halide::Func, Halide::RVar, Halide::Stage, Halide::TailStrategy, Halide::Var;
 
 using hconv::ceil_div, hconv::even_parts, hconv::open_width, hconv::size_or;
 

@@ -9,13 +9,22 @@
 
 namespace hconv::x86 {
 
+// In sixteen registers a block of more vectors than pixels holds these and one vector of weights at a time; neighbouring taps of a
+// row, taken in turn, share pixels.
+inline bool holds_pixels(const RegisterTile &t, const Machine &m) {
+    return m.lanes == 8 && t.vectors > t.scalars && t.vectors * t.scalars + t.scalars + 1 <= m.vector_registers;
+}
+inline bool takes_taps_in_turn(const RegisterTile &t, const Problem &p, const Machine &m) {
+    return holds_pixels(t, m) && p.kw > 1 && p.stride_w == 1;
+}
+
 // Cycles of a tile: two multiply-adds and two loads start a cycle and ten of these hide the latency; a load takes a share of
 // what is left, more where no neighbouring tap has read the pixel before; one of weights, which come from the second cache,
-// more. Lines of the output, which a block of few channels writes in part, come from farther away.
-inline double tile_cycles(int vectors, int pixels, const Problem &p, const Machine &m) {
+// more, less if one at a time. Lines of the output, which a block of few channels writes in part, come from farther away.
+inline double tile_cycles(int vectors, int pixels, bool pixels_held, const Problem &p, const Machine &m) {
     const double load = m.lanes == 16 ? 0.2 : p.kh * p.kw == 1 ? 0.15 : 0.11;
     const double pipes = std::max({vectors * pixels, vectors + pixels, 10}) / 2.0;  // of multiply-adds, of loads
-    const double step = pipes + load * (vectors + pixels) + 0.32 * vectors;
+    const double step = pipes + load * (vectors + pixels) + (pixels_held ? 0.08 : 0.32) * vectors;
     const int lines = ceil_div(vectors * m.lanes, 16) * pixels * (p.residual() ? 2 : 1);
     return step * (p.ci / p.groups) * p.kh * p.kw + 8.0 * lines;
 }
@@ -23,6 +32,13 @@ inline double tile_cycles(int vectors, int pixels, const Problem &p, const Machi
 // Registers hold a block's sums, its weights and a broadcast: without that one every multiply-add loads.
 inline bool holds(const RegisterTile &t, const Machine &m) {
     return t.vectors * t.scalars + t.vectors + 1 <= m.vector_registers && fits_registers(t, m);
+}
+
+// The order of a tile's sum, which is unrolled but for its channels and rows of taps.
+inline void order_sum(Stage sum, const RegisterTile &t, const Var &co, const Var &x, const Var &y, const RVar &ci, const RVar &kx,
+                      const Problem &p, const Machine &m) {
+    if (takes_taps_in_turn(t, p, m)) sum.reorder({x, y, co, kx, ci});
+    else if (holds_pixels(t, m)) sum.reorder({x, y, co, ci, kx});
 }
 
 // The rows of a small map are unrolled, which lets blocks have several.
@@ -46,18 +62,21 @@ struct MapTile {
 };
 
 // The tile that covers p's map of so many vectors in the least time, of the counts of vectors that `may` be a block and of
-// `most` rows; `row`: vectors of weights held a vector of sums.
+// `most` rows; `row`: vectors of weights held a vector of sums; `order`: order_sum orders them.
 inline MapTile best_map_tile(const Problem &p, int vectors, int row, int most, const Machine &m,
-                             const std::function<bool(int)> &may) {
+                             const std::function<bool(int)> &may, bool order = false) {
     MapTile best{1, 1, 1};
     double least = 1e30;
+    auto pixels_held = [&](int v, int pixels) { return order && holds_pixels({v, pixels}, m); };
+    auto cycles = [&](int v, int pixels) { return tile_cycles(v, pixels, pixels_held(v, pixels), p, m); };
+    auto fits = [&](int v, int pixels) { return holds({v, pixels + row - 1}, m) || pixels_held(v, pixels); };
     for (int v = 1; v <= std::min(vectors, 4); ++v)
         for (int height = 1; height <= most; ++height)
-            for (int width = 1; width <= p.ow() && may(v) && holds({v, width * height + row - 1}, m); ++width) {
+            for (int width = 1; width <= p.ow() && may(v) && fits(v, width * height); ++width) {
                 // The last rows and columns are narrower tiles.
                 auto row_of = [&](int high) {
                     const int rest = p.ow() % width;
-                    return p.ow() / width * tile_cycles(v, width * high, p, m) + (rest ? tile_cycles(v, rest * high, p, m) : 0);
+                    return p.ow() / width * cycles(v, width * high) + (rest ? cycles(v, rest * high) : 0);
                 };
                 double time = p.oh() / height * row_of(height) + (p.oh() % height ? row_of(p.oh() % height) : 0);
                 // Two workers share tasks: blocks, two where rows are not unrolled, or rows. An odd one costs them.

@@ -58,9 +58,13 @@ static bool whole_blocks(const Problem &p, int vectors, const Machine &m) {
 void x86::Unstaged::choose(const Problem &p, const Machine &m) {
     const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
     row_u = takes_rows_of_taps(p, m);
-    // Large weights: blocks that all their vectors fill, each a stream (layout).
-    auto may = [&](int v) { return whole_blocks(p, v, m) && (m.lanes < 16 || !x86::large_weights(p, m) || vectors % v == 0); };
-    const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, tallest(p), m, may);
+    // Large weights: blocks that all their vectors fill, each a stream (layout); of four vectors such as stay in the second cache.
+    auto near = [&](int v) { return v < 4 || int64_t(16) * m.lanes * p.ci / p.groups * p.kh * p.kw <= 2 << 20; };
+    auto may = [&](int v) {
+        return whole_blocks(p, v, m) && (m.lanes < 16 ? near(v) : !x86::large_weights(p, m) || vectors % v == 0);
+    };
+    // Many narrow tiles of a wide row are long code, which takes long to compile.
+    const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, tallest(p), m, may, p.ow() * p.kw <= 400);
     co_vecs = tile.vectors, xs = tile.xs, ys = tile.ys;
     for (int w = tile.xs; 6 * w >= 5 * tile.xs && !is_loop(p, xs); --w)
         if (is_loop(p, w)) xs = w;
@@ -78,7 +82,8 @@ void x86::Unstaged::choose(const Problem &p, const Machine &m) {
     const bool long_code = !one_pixel && tiles * p.kw * co_vecs * xs > (m.lanes == 16 ? 100 : 200);
     const bool spills = (ys > 1 && p.stride_w > 1 && !spread) || (long_code && p.ci < 32) || (one_pixel && p.nchw()) || row_u;
     if (m.lanes == 16) ci_u = p.ci % 4 || spills ? 1 : long_code || p.nchw() ? 2 : 4;
-    else ci_u = long_code || p.nchw() ? 1 : x86::channels_a_step(co_vecs, p.ci, m);
+    else if (long_code || p.nchw() || x86::takes_taps_in_turn({co_vecs, xs * ys}, p, m)) ci_u = 1;
+    else ci_u = x86::channels_a_step(co_vecs, p.ci, m);
 }
 
 bool x86::Unstaged::fits(const Problem &p, const Machine &m) const {
@@ -86,7 +91,8 @@ bool x86::Unstaged::fits(const Problem &p, const Machine &m) const {
     return !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci / p.groups % ci_u == 0 && copies &&
            co_vecs >= 1 && whole_blocks(p, co_vecs, m) && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
            x86::ceil_div(p.ow(), std::max<int>(xs, 1)) * p.kw * co_vecs * xs <= 2000 &&
-           (ys == 1 || x86::ceil_div(p.oh(), ys) <= 8) && x86::fits_registers({co_vecs, xs * ys}, m);
+           (ys == 1 || x86::ceil_div(p.oh(), ys) <= 8) &&
+           (x86::fits_registers({co_vecs, xs * ys}, m) || x86::holds_pixels({co_vecs, xs * ys}, m));
 }
 
 bool x86::Unstaged::may_be_best(const Problem &p, const Machine &m) const {
@@ -155,6 +161,7 @@ void x86::Unstaged::loops(Conv2dStages &s, const Problem &p, const Target &t, in
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, sums, xo, s.co, s.x, s.r, co.lanes, ci_u);
     s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y).unroll(s.r.y);
+    x86::order_sum(s.acc.update(), {co_vecs, xs * ys}, s.co, s.x, s.y, s.r.x, s.r.y, p, m);
     if (row_u) s.acc.update().reorder({s.co, s.r.y, s.x, s.y, s.r.x, s.r.z});
     if (unrolled_rows) s.acc.update().unroll(s.r.z);
     if (spread == 2) {
