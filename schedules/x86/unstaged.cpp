@@ -63,8 +63,9 @@ void x86::Unstaged::choose(const Problem &p, const Machine &m) {
     auto may = [&](int v) {
         return whole_blocks(p, v, m) && (m.lanes < 16 ? near(v) : !x86::large_weights(p, m) || vectors % v == 0);
     };
-    // Many narrow tiles of a wide row are long code, which takes long to compile.
-    const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, tallest(p), m, may, p.ow() * p.kw <= 400);
+    // Many narrow tiles of a wide row are long code, which takes long to compile; pixels apart are not shared by taps.
+    const bool order = p.stride_w == 1 && p.ow() * p.kw <= 400;
+    const x86::MapTile tile = x86::best_map_tile(p, vectors, row_u ? p.kw : 1, tallest(p), m, may, order);
     co_vecs = tile.vectors, xs = tile.xs, ys = tile.ys;
     for (int w = tile.xs; 6 * w >= 5 * tile.xs && !is_loop(p, xs); --w)
         if (is_loop(p, w)) xs = w;
