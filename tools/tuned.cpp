@@ -26,6 +26,18 @@ std::vector<std::string> with_environment(const std::vector<std::string> &files)
     return all;
 }
 
+// A knob that a record does not name came after it: it has the value that leaves the code as it was, not the problem's default.
+std::string with_all_knobs(const std::string &text, const Problem &p, const Halide::Target &target) {
+    const auto [name, knobs] = split_schedule(text);
+    for (const ScheduleListing &listing : all_schedules()) {
+        if (listing.stages != p.family() || listing.folder != schedule_folder(target) || listing.name != name) continue;
+        const auto schedule = listing.make();
+        schedule->set_knobs(knobs);
+        return schedule->text();
+    }
+    return text;
+}
+
 }  // namespace
 
 double problem_distance(const Problem &a, const Problem &b) {
@@ -91,10 +103,11 @@ Selection TunedRecords::select(const Problem &p, const Target &target, const std
     for (const Found &f : found) {
         const Record &r = *f.record;
         if (!fits(p, Halide::Target(target.halide), r.schedule)) continue;
+        const std::string schedule = with_all_knobs(r.schedule, p, Halide::Target(target.halide));
         const std::string of = f.rule == 2   ? "the record of this problem on this machine"
                                : f.rule == 3 ? "the record of this problem for this target, from the machine " + r.machine
                                              : "the record of the nearest problem, " + r.problem + ", from the machine " + r.machine;
-        return {r.schedule, of + (f.rule == 2 ? " (" + r.machine + ")" : ""), f.rule == 4 ? "" : r.hash, record_line(r)};
+        return {schedule, of + (f.rule == 2 ? " (" + r.machine + ")" : ""), f.rule == 4 ? "" : r.hash, record_line(r)};
     }
     return {};
 }

@@ -117,6 +117,10 @@ def winners_are_kept_and_used(folder):
         expect(code == 0 and "stale" in error and "the target's default" in out, f"a stale record: {out} {error}")
         code, out, error = hconv("records", "lint", folder / "stale.jsonl")
         expect(code == 1 and "stale" in error, f"records lint of a stale record: {out} {error}")
+        # Knobs that came after a record have the values that change nothing, not the problem's defaults.
+        (folder / "older.jsonl").write_text(stamped({**record, "schedule": "direct:co_vecs=1,xs=3"}))
+        out = show(PROBLEM + "_relu", folder / "older.jsonl")[1]
+        expect("direct:co_vecs=1,xs=3,ci_u=1,rows=4 " in out and "the nearest problem" in out, "a record of fewer knobs: " + out)
         (folder / "unfit.jsonl").write_text(stamped({**record, "schedule": "direct:xs=999"}))
         expect("the target's default" in show(PROBLEM, folder / "unfit.jsonl")[1], "a record whose schedule does not fit is used")
     page = (folder / "page.html").read_text()
