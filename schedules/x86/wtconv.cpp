@@ -36,25 +36,26 @@ private:
     void level(WtconvStages &, const hconv_wtconv &, const Problem &, int i, const Var &task, const Machine &) const;
     void tiles(WtconvStages &, Func f, const hconv_wtconv &, const Problem &, const Var &lane,
                const std::vector<Var> &outside, const Machine &) const;
-    Block block_of(int w, int bands, const Machine &) const;
+    Block block_of(int w, int bands, int kw, const Machine &) const;
     Block block_of(const Problem &, const hconv_wtconv &, int level, const Machine &) const;
 };
 
 // The block that covers rows of that width in the least time: a multiply-add a pixel and tap, eight at least to hide its
-// latency, and a load a tap.
-Block Pyramid::block_of(int w, int bands, const Machine &m) const {
+// latency, and a load a tap, more where windows of 7 are read for all sub-bands at once.
+Block Pyramid::block_of(int w, int bands, int kw, const Machine &m) const {
     Block best{1, 1};
     int64_t least = INT64_MAX;
     for (Block b{w, 1}; b.w >= 1; --b.w)
         for (b.bands = 1; b.bands <= bands; b.bands *= 2) {
             if (b.w * b.bands > pixels || !x86::fits_registers({b.bands, b.w}, m)) continue;
-            int64_t time = int64_t(x86::ceil_div(w, b.w)) * (bands / b.bands) * (std::max(b.w * b.bands, 8) + 1);
+            const int tap = std::max(b.w * b.bands, 8) + std::max(1, b.bands * kw / 14);
+            int64_t time = int64_t(x86::ceil_div(w, b.w)) * (bands / b.bands) * tap;
             if (time < least) least = time, best = b;
         }
     return best;
 }
 Block Pyramid::block_of(const Problem &p, const hconv_wtconv &o, int level, const Machine &m) const {
-    return block_of(x86::size_or(hconv_wtconv_size(p.w, level + 1), open_width), o.bands, m);
+    return block_of(x86::size_or(hconv_wtconv_size(p.w, level + 1), open_width), o.bands, p.kw, m);
 }
 
 // Channels of a task lie ci apart: where few sets of the first cache would hold the rows of a window, they are copied.
@@ -142,6 +143,7 @@ void Pyramid::level(WtconvStages &s, const hconv_wtconv &o, const Problem &p, in
 }
 
 // The tiles of f, which reads base; in each the sub-bands of level 0 are convolved, in each row of one the window on x.
+// They go down strips of the map, whose rows stay in the first cache. Two strips are two codes, without taps beside the map.
 void Pyramid::tiles(WtconvStages &s, Func f, const hconv_wtconv &o, const Problem &p, const Var &lane,
                     const std::vector<Var> &outside, const Machine &m) const {
     const Block block = block_of(p, o, 0, m);
@@ -151,14 +153,15 @@ void Pyramid::tiles(WtconvStages &s, Func f, const hconv_wtconv &o, const Proble
     auto tail = [](int size, int by) { return size && size % by == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf; };
     f.split(s.x, xo, xi, w, tail(o.ow, w)).split(xi, xb, xi, part, TailStrategy::RoundUp);
     f.split(s.y, yo, yi, h, tail(o.lines ? 1 : o.oh, h));
-    std::vector<VarOrRVar> order{lane, xi, xb, yi, xo, yo};
+    std::vector<VarOrRVar> order{lane, xi, xb, yi, yo, xo};
     order.insert(order.end(), outside.begin(), outside.end());
     f.reorder(order).vectorize(lane).unroll(xi).unroll(xb).unroll(yi).never_partition(yo);
+    if (o.ow == 2 * w && !s.total.defined()) f.unroll(xo);
     s.base.bound_extent(s.x, part).bound_extent(s.y, 1);
     accumulate(s.base, s, f, xb, lanes_of(p, m));
     if (o.wavelet->length > 2) return;
     s.levels[0].conv.bound_extent(s.x, (w - 1) * stride / 2 + 1).bound_extent(s.y, (h - 1) * stride / 2 + 1);
-    convolve(s, s.levels[0].conv, o.bands, f, xo, lanes_of(p, m), block);
+    convolve(s, s.levels[0].conv, o.bands, f, yo, lanes_of(p, m), block);
 }
 
 void Pyramid::apply(WtconvStages &s, const Problem &p, const Target &t) const {
