@@ -102,8 +102,10 @@ Selection TunedRecords::select(const Problem &p, const Target &target, const std
     });
     for (const Found &f : found) {
         const Record &r = *f.record;
-        if (!fits(p, Halide::Target(target.halide), r.schedule)) continue;
-        const std::string schedule = with_all_knobs(r.schedule, p, Halide::Target(target.halide));
+        const Halide::Target halide(target.halide);
+        if (!fits(p, halide, r.schedule)) continue;
+        const std::string schedule = with_all_knobs(r.schedule, p, halide);
+        if (!fits(p, halide, schedule)) continue;
         const std::string of = f.rule == 2   ? "the record of this problem on this machine"
                                : f.rule == 3 ? "the record of this problem for this target, from the machine " + r.machine
                                              : "the record of the nearest problem, " + r.problem + ", from the machine " + r.machine;
