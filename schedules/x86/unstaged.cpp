@@ -16,16 +16,14 @@ using namespace Halide;
 
 // The taps of a row are taken pixel by pixel, neighbours share what they broadcast, and registers hold the weights of a row: of
 // a group of few inputs, whose weights stay in the first cache, of a single vector, or where a dense row is two tiles or more.
-bool x86::Unstaged::takes_rows_of_taps(const Problem &p, const Machine &m) const {
+static bool takes_rows_of_taps(const Problem &p, const Machine &m) {
     if (m.lanes < 16 || p.kw > 7) return false;
     if (p.groups > 1) return p.ci / p.groups <= 32;
     return p.kw > 1 && (p.co <= m.lanes || (p.stride_w == 1 && p.dilation_w == 1 && p.ow() >= 16));
 }
 
 // Are the tiles of a row a loop, whose first and last are code of their own? Wide rows of equal tiles, or code grows long.
-bool x86::Unstaged::is_loop(const Problem &p, int width) const {
-    return p.ow() % width == 0 && p.ow() > 10 * width;
-}
+static bool is_loop(const Problem &p, int width) { return p.ow() % width == 0 && p.ow() > 10 * width; }
 
 // Do maps come from memory far away?
 static bool far(const Problem &p) { return p.n * x86::map_bytes(p) > 2 << 20; }

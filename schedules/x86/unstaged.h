@@ -29,8 +29,6 @@ struct Unstaged {
     void loops(Conv2dStages &s, const Problem &p, const Halide::Target &t, int phases = 1) const;
 
 private:
-    bool takes_rows_of_taps(const Problem &p, const Machine &m) const;
-    bool is_loop(const Problem &p, int width) const;
     bool tasks_are_blocks(const Problem &p, const Machine &m) const;
     int block_rows(const Problem &p, const Machine &m) const;
 };

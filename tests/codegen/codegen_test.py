@@ -123,8 +123,11 @@ class Sizes(unittest.TestCase):
             listing = subprocess.run(["size", f"{folder}/net/libnet_kernels.a"], check=True, capture_output=True, text=True).stdout
             for line in listing.splitlines()[1:]:
                 text, data, bss = map(int, line.split()[:3])
-                print(f"{line.split('__')[-1].split('.')[0]}: {text} bytes of text")
-                self.assertLess(text, 13312, line)  # every tile of a row has its own code: none tests for padding
+                level = line.split("__")[-1].split(".")[0]
+                print(f"{level}: {text} bytes of text")
+                # Every tile of a row has its own code: none tests for padding. AVX2: 19 of 700 bytes (36 multiply-adds on 17 loads,
+                # 12 sums to begin and to store); AVX-512 has six wider ones.
+                self.assertLess(text, {"avx2": 13312, "avx512": 7168}.get(level, 12288), line)
                 self.assertEqual(data + bss, 0, line)
 
 
