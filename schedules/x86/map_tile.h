@@ -49,8 +49,9 @@ inline bool unrolls_rows(const Problem &p, int ys) { return ys > 1 && (p.oh() % 
 
 inline int64_t weight_bytes(const Problem &p) { return 4 * int64_t(p.co) * (p.ci / p.groups) * p.kh * p.kw; }
 
-// They come faster as a stream a vector, each fetched ahead, than as one.
-inline bool large_weights(const Problem &p, const Machine &m) { return weight_bytes(p) > 4 * m.l2_bytes; }
+// They come faster as a stream a vector, each fetched ahead, than as one; not where the first cache has eight ways, which the
+// lines of four streams and the pixels, a power of two apart, push each other out of.
+inline bool large_weights(const Problem &p, const Machine &m) { return m.lanes == 16 && weight_bytes(p) > 4 * m.l2_bytes; }
 
 // Weights that outweigh an image that stays in the second cache are read once: then tasks are blocks of outputs.
 inline bool weights_outweigh(const Problem &p, const Machine &m) {
