@@ -41,6 +41,7 @@ add_executable(hconv
     tools/tune.cpp
     tools/tune_view.cpp
     tools/tuned.cpp
+    tools/fetch_ahead.cpp
     tools/workspace.cpp
     generators/algebra.cpp
     generators/per_sample.cpp

@@ -66,6 +66,8 @@ public:
     // Least output sizes that apply() assumes where h, w are open.
     virtual int min_h() const { return 1; }
     virtual int min_w() const { return 1; }
+    // Shall lines of the output, and of what is added to it, be fetched while a tile is summed?
+    virtual bool fetches_ahead(const Problem &, const Machine &) const { return false; }
 
     std::string name;
     std::vector<Knob *> knobs;
@@ -126,6 +128,7 @@ struct Choice {
     int preference = 0;
     std::vector<TensorArgument> arguments;
     int min_h = 1, min_w = 1;
+    bool fetches_ahead = false;
 };
 
 std::vector<TensorArgument> kernel_arguments(const Problem &p, const ScheduleBase &s, const Machine &m);
@@ -207,6 +210,7 @@ bool add_chooser(const char *generator) {
                               c.schedule = s->text();
                               c.arguments = kernel_arguments(p, *s, Machine::of(t));
                               c.min_h = s->min_h(), c.min_w = s->min_w();
+                              c.fetches_ahead = s->fetches_ahead(p, Machine::of(t));
                               return c;
                           }});
     return true;

@@ -216,6 +216,13 @@ inline void stage_input(Func padded, const Var &ci, const Var &iy, int channels,
 // Bytes of one image of the input.
 inline int64_t map_bytes(const Problem &p) { return 4 * int64_t(p.ci) * size_or(p.w, 128) * size_or(p.h, 64); }
 
+// Do a tile's lines of the output, and of what is added to it, come from beyond the second cache, and late? With AVX-512 a tile's sum
+// is half as long, and as many layers lose by fetching them ahead as gain.
+inline bool outputs_are_far(const Problem &p, const Machine &m) {
+    const int64_t bytes = 4 * int64_t(size_or(p.n, 1)) * p.co * size_or(p.ow(), 128) * size_or(p.oh(), 64);
+    return m.lanes == 8 && !p.nchw() && p.groups == 1 && bytes * (p.residual() ? 2 : 1) > 4 * m.l2_bytes;
+}
+
 // Sums of each channel's map, before all tasks: of some rows each, in parallel and in registers, then theirs.
 inline void sum_in_parts(Func sum, const Var &c, const Var &n, int rows, const Problem &p, const Machine &m) {
     const std::vector<Halide::RVar> area = sum.rvars(0);

@@ -115,6 +115,7 @@ struct UnstagedSpd : Schedule<SpdStages>, x86::Unstaged {
         const bool y = t.role == HCONV_OUTPUT || t.name == std::string("residual");
         return y && after(p) ? std::to_string(p.extra[HCONV_BLOCK]) + ":nhwc" : blocks(t, conv(p), m);
     }
+    bool fetches_ahead(const Problem &p, const Machine &m) const override { return x86::outputs_are_far(p, m); }
     void formulate(SpdStages &s) const override { s.rows_left_out = true; }
     void apply(SpdStages &s, const Problem &p, const Target &t) const override {
         loops(s, conv(p), t, after(p) ? p.extra[HCONV_BLOCK] : 1);

@@ -24,6 +24,7 @@ struct Patches : Schedule<TransposedStages> {
     bool feasible(const Problem &, const Machine &) const override;
     int preference(const Problem &) const override { return 2; }
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
+    bool fetches_ahead(const Problem &p, const Machine &m) const override { return x86::outputs_are_far(p, m); }
     void apply(TransposedStages &, const Problem &, const Target &) const override;
 };
 

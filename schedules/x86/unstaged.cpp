@@ -183,6 +183,7 @@ struct UnstagedConv2d : Schedule<Conv2dStages>, x86::Unstaged {
     // Few input channels: a tap's loop is short, and one over all taps of a staged input is better.
     int preference(const Problem &p) const override { return p.ci / p.groups >= 8 ? 3 : 0; }
     std::string layout(const hconv_tensor &t, const Problem &p, const Machine &m) const override { return blocks(t, p, m); }
+    bool fetches_ahead(const Problem &p, const Machine &m) const override { return x86::outputs_are_far(p, m); }
     void formulate(Conv2dStages &s) const override { s.rows_left_out = true; }
     void apply(Conv2dStages &s, const Problem &p, const Target &t) const override { loops(s, p, t); }
 };

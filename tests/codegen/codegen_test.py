@@ -110,6 +110,14 @@ class HotLoops(unittest.TestCase):
     def test_groups_as_lanes(self):
         self.check("grouped_ci128_h56_co128_k3_p1_g32", "x86-64-linux/avx512", "zmm", 8)
 
+    def test_lines_fetched_ahead(self):
+        # 64 bytes each, of the output and of the residual: 56 pixels of a row of tiles have two in a block of 32 channels.
+        for problem, level, lines in (("pointwise_ci64_h56_co256_res", "avx2", 56 * 4), ("pointwise_ci64_h112_co256", "avx2", 112 * 2),
+                                      ("pointwise_ci64_h14_co256", "avx2", 0), ("pointwise_ci64_h56_co256_res", "avx512", 0)):
+            with self.subTest(problem=problem, level=level):
+                found = re.findall(r"\sprefetch\w+", show(problem, f"x86-64-linux/{level}", "asm"))
+                self.assertEqual([line.strip() for line in found], ["prefetcht0"] * lines)
+
     def test_arm(self):
         for problem, least in (("conv2d_ci64_h56_co64_k3_p1_relu", 32), ("pointwise_ci64_h56_co256", 32), ("depthwise_ci96_h56_k3_p1", 14)):
             self.check(problem, "arm-64-linux", "v", least)
