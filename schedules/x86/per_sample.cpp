@@ -8,6 +8,7 @@
 #include "schedules/generic.h"
 #include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
+#include "schedules/x86/map_tile.h"
 #include "schedules/x86/planes.h"
 
 namespace hconv {
@@ -25,10 +26,11 @@ struct Mixed : Schedule<Stages> {
     void defaults(const Problem &p, const Machine &m) override {
         int lanes = x86::vector_lanes(p.co, m), ow = x86::size_or(p.ow(), 1000);
         row_u = takes_rows_of_taps(p, m);
-        x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, lanes), ow, m, 8, row_u ? p.kw : 1);
-        co_vecs = tile.vectors, xs = x86::even_parts(ow, tile.scalars);
+        const x86::RegisterTile tile = best_tile(p, x86::ceil_div(p.co, lanes), ow, m);
+        co_vecs = tile.vectors, xs = x86::tile_width(unrolled_row(p, m), ow, tile.scalars);
         // Where weights of many outputs pass, and registers are left.
         ci_u = m.lanes == 16 && p.ci % 2 == 0 && p.co >= 4 * m.lanes && co_vecs <= 2 && !(row_u && xs > 8) && !p.nchw() ? 2 : 1;
+        if (x86::holds_pixels({co_vecs, xs}, m) && !takes_taps_in_turn(p, m)) ci_u = x86::channels_a_step(co_vecs, p.ci, m);
         rows = x86::rows_of(p, m);
         const Tasks in = tasks(p, channels(p, m), m);
         // Where every task mixes the kernel again: sums enough to make little of it, but two tasks, and where there are more, four.
@@ -46,9 +48,28 @@ struct Mixed : Schedule<Stages> {
                p.ow() > 28 && p.ci <= 64;
     }
 
+    // In sixteen registers a block may hold its pixels (map_tile.h).
+    x86::RegisterTile best_tile(const Problem &p, int vectors, int width, const Machine &m) const {
+        if (m.lanes != 8) return x86::best_tile(vectors, width, m, 8, row_u ? p.kw : 1);
+        Problem known = p;
+        known.w = x86::size_or(p.w, x86::open_width), known.h = x86::size_or(p.h, 64), known.n = x86::size_or(p.n, 1);
+        const x86::MapTile tile = x86::best_map_tile(known, vectors, 1, 1, m, [](int) { return true; }, may_hold_pixels(p));
+        return {tile.vectors, tile.xs};
+    }
+
+    // The taps of a row are unrolled for that.
+    static bool may_hold_pixels(const Problem &p) { return p.kw <= 7; }
+    bool takes_taps_in_turn(const Problem &p, const Machine &m) const {
+        return may_hold_pixels(p) && x86::takes_taps_in_turn({co_vecs, xs}, p, m);
+    }
+
+    // The row whose last tile may be narrower (split_row).
+    static int unrolled_row(const Problem &p, const Machine &m) { return m.lanes == 8 && !p.nchw() ? p.ow() : HCONV_OPEN; }
+
     bool feasible(const Problem &p, const Machine &m) const override {
         return p.groups == 1 && rows >= 1 && ci_u >= 1 && p.ci % ci_u == 0 && co_vecs >= 1 && xs >= 1 &&
-               xs <= x86::size_or(p.ow(), 1000) && x86::fits_registers({co_vecs, xs}, m);
+               xs <= x86::size_or(p.ow(), 1000) &&
+               (x86::fits_registers({co_vecs, xs}, m) || (may_hold_pixels(p) && x86::holds_pixels({co_vecs, xs}, m)));
     }
 
     bool promising(const Problem &p, const Machine &m) const override {
@@ -91,11 +112,12 @@ struct Mixed : Schedule<Stages> {
         x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
         x86::specialize_widths(s.out, s.out.output_buffer().dim(1).extent(), p.ow(), x86::widths_below(xs),
                                [&](Stage st, int width, TailStrategy tail) {
-            st.split(s.x, xo, xi, width, tail).never_partition_all();
-            st.vectorize(co.lane).unroll(co.unrolled).unroll(xi);
+            x86::split_row(st, s.x, xo, xi, width, tail, unrolled_row(p, m));
+            st.never_partition_all().vectorize(co.lane).unroll(co.unrolled);
             order(st, {co.lane, co.unrolled, xi, xo, yi}, s, p, co, in, task);
         });
         x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, ci_u);
+        order_sum(s, p, m);
         if (row_u) s.acc.update().unroll(s.r.y).reorder({s.co, s.r.y, s.x, s.r.x, s.r.z});
         x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci, m);
         if (p.has_padding() && in.blocks) x86::stage_input(s.padded, s.ci, s.iy, p.ci, m);
@@ -139,6 +161,12 @@ private:
         st.parallel(group);
     }
 
+    void order_sum(Stages &s, const Problem &p, const Machine &m) const {
+        if (!may_hold_pixels(p)) return;
+        if (takes_taps_in_turn(p, m)) s.acc.update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.r.y);
+        x86::order_sum(s.acc.update(), {co_vecs, xs}, s.co, s.x, s.y, s.r.x, s.r.y, p, m);
+    }
+
     void planes(Stages &s, const Problem &p, const x86::ChannelBlocks &co, const Tasks &in, const Machine &m) const {
         Var task("task"), yi("yi");
         x86::PlaneLoops v;
@@ -146,6 +174,7 @@ private:
         Func scratch = x86::rows_to_planes(s.out, s.acc, s.co, s.x, yi, co, v, p, m, xs);
         order(s.out, {v.lane, v.plane, s.x, co.unrolled, yi}, s, p, co, in, task);
         x86::accumulate_in_registers(s.acc, scratch, v.xo, s.co, s.x, s.r, co.lanes, ci_u);
+        order_sum(s, p, m);
         if (p.has_padding() && in.blocks) x86::stage_input_planes(s.padded, s.ci, s.ix, s.iy, s.n, m);
         else if (p.has_padding()) x86::stage_planes(s.padded, s.out, task, s.ci, s.ix, s.iy, s.n, m);
     }
