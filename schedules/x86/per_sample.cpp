@@ -87,6 +87,8 @@ struct Mixed : Schedule<Stages> {
         return letters == "o" && of_outputs ? "O" + o : "";
     }
 
+    bool fetches_ahead(const Problem &p, const Machine &m) const override { return x86::outputs_are_far(p, m); }
+
     void apply(Stages &s, const Problem &p, const Target &t) const override {
         const Machine m = Machine::of(t);
         const x86::ChannelBlocks co = channels(p, m);
