@@ -8,6 +8,7 @@
 #include "runtime/variants/depthwise_separable.h"
 #include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
+#include "schedules/x86/map_tile.h"
 
 namespace hconv {
 
@@ -38,9 +39,27 @@ static int middle_lanes(const Problem &p, const Machine &m) {
     return lanes;
 }
 
+// The product as a convolution of one pixel.
+static Problem product_of(const Problem &p) {
+    Problem product = p;
+    product.ci = middle_channels(p), product.h = x86::size_or(p.oh(), 64), product.w = x86::size_or(p.ow(), 64);
+    product.groups = product.kh = product.kw = product.stride_h = product.stride_w = 1;
+    product.same = product.pad_top = product.pad_bottom = product.pad_left = product.pad_right = 0;
+    return product;
+}
+
+// In sixteen registers a block of one vector loads longer than it multiplies: then one that may hold its pixels.
+static x86::RegisterTile product_tile(const Problem &p, int width, const Machine &m) {
+    const int vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, m));
+    const x86::RegisterTile tile = x86::best_tile(vectors, width, m);
+    if (m.lanes != 8 || tile.vectors > 1) return tile;
+    const x86::MapTile block = x86::best_map_tile(product_of(p), vectors, 1, 1, m, [](int) { return true; }, true);
+    return {block.vectors, block.xs};
+}
+
 void Rows::defaults(const Problem &p, const Machine &m) {
     int width = x86::size_or(p.ow(), 64);
-    x86::RegisterTile tile = x86::best_tile(x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), width, m);
+    const x86::RegisterTile tile = product_tile(p, width, m);
     co_vecs = tile.vectors, xs = p.nchw() ? x86::even_parts(width, tile.scalars) : x86::tile_width(p.ow(), width, tile.scalars);
     // A block that takes all registers spills where two steps of the sum overlap, but not where four do.
     const bool full = tile.vectors * tile.scalars + tile.vectors == m.vector_registers;
@@ -60,7 +79,8 @@ void Rows::defaults(const Problem &p, const Machine &m) {
 bool Rows::feasible(const Problem &p, const Machine &m) const {
     return rows >= 1 && !(whole && (p.open() || p.nchw() || staged)) && co_vecs >= 1 && ci_u >= 1 &&
            middle_channels(p) % ci_u == 0 && xs >= 1 && xs <= x86::size_or(p.ow(), 1000) && dw_xs >= 1 &&
-           dw_ys >= 1 && dw_xs * dw_ys + 3 <= m.vector_registers && x86::fits_registers({co_vecs, xs}, m);
+           dw_ys >= 1 && dw_xs * dw_ys + 3 <= m.vector_registers &&
+           (x86::fits_registers({co_vecs, xs}, m) || x86::holds_pixels({co_vecs, xs}, m));
 }
 
 std::string Rows::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
@@ -109,6 +129,7 @@ void Rows::apply(DepthwiseSeparableStages &s, const Problem &p, const Target &t)
     s.acc.bound_extent(s.co, co.size());
     s.acc.compute_at(blocks, xo).vectorize(s.co, co.lanes).unroll(s.co).unroll(s.x);
     s.acc.update().reorder({s.co, s.x, s.r}).vectorize(s.co, co.lanes).unroll(s.co).unroll(s.x);
+    if (x86::holds_pixels({co_vecs, xs}, m)) s.acc.update().reorder(s.x, s.co);
     if (ci_u > 1) s.acc.update().unroll(s.r.x, int(ci_u));
     x86::multiply_by_lanes(s.acc, 0, s.middle, s.cm, s.x, s.r, middle_channels(p), m);
 

@@ -75,11 +75,13 @@ void set_tile(const Problem &conv, const Machine &m, Knob &vectors, Knob &xs, Kn
     auto evenly = [&](int v) { return x86::ceil_div(available, v) % 2 == 0 || 6 * v < available; };
     const int most = x86::most_rows(conv);
     const bool unrolled_rows = most > 1 && available > 1;
-    const x86::MapTile tile = x86::best_map_tile(conv, available, 1, most, m, [&](int v) { return !unrolled_rows || evenly(v); });
+    auto may = [&](int v) { return !unrolled_rows || evenly(v); };
+    const x86::MapTile tile = x86::best_map_tile(conv, available, 1, most, m, may, true);
     vectors = tile.vectors, xs = tile.xs, ys = unrolled_rows ? tile.ys : 1;
     const bool heavy = x86::weights_outweigh(conv, m), whole = unrolled_rows || (heavy && evenly(vectors));
     rows = whole ? conv.oh() : conv.kh * conv.kw == 1 && !heavy ? 2 : even_rows(conv.oh(), step);
-    ci_u = m.lanes == 16 || (m.lanes == 8 && vectors > 1) ? 4 : 1;
+    const bool in_turn = x86::takes_taps_in_turn({vectors, xs * ys}, conv, m);
+    ci_u = m.lanes == 16 || (m.lanes == 8 && vectors > 1 && !in_turn) ? 4 : 1;
 }
 
 void UnstagedMaps::defaults(const Problem &p, const Machine &m) {
@@ -100,7 +102,8 @@ bool UnstagedMaps::feasible(const Problem &p, const Machine &m) const {
     auto fits = [&](const Problem &conv, int vectors, int xs, int ys, int rows) {
         return vectors >= 1 && xs >= 1 && ys >= 1 && rows >= 1 && xs <= conv.ow() && ys <= conv.oh() &&
                (ys == 1 || (conv.oh() <= rows && conv.oh() <= 8 * ys)) &&
-               x86::ceil_div(conv.ow(), xs) * conv.kw * vectors * xs <= 2000 && x86::fits_registers({vectors, xs * ys}, m);
+               x86::ceil_div(conv.ow(), xs) * conv.kw * vectors * xs <= 2000 &&
+               (x86::fits_registers({vectors, xs * ys}, m) || x86::holds_pixels({vectors, xs * ys}, m));
     };
     return (!o.co_h || fits(high_conv(p), co_vecs, xs, ys, rows)) &&
            (!o.co_l || fits(low_conv(p), low_co_vecs, low_xs, low_ys, low_rows));
@@ -115,7 +118,7 @@ std::string UnstagedMaps::layout(const hconv_tensor &t, const Problem &p, const 
 
 // Tiles of `out`, whose place in the map is known, and their sums in registers.
 void sum_tiles(const OctaveStages &s, const OctaveSum &sum, Func out, const Map &map, const Var &xi, const Var &xo, const Var &yi,
-               const Var &yo) {
+               const Var &yo, const Machine &m) {
     const x86::ChannelBlocks &co = map.co;
     out.never_partition_all().vectorize(co.lane).unroll(co.unrolled).unroll(xi).unroll(yi).unroll(xo);
     if (map.tile.ys > 1) out.unroll(yo);
@@ -125,6 +128,7 @@ void sum_tiles(const OctaveStages &s, const OctaveSum &sum, Func out, const Map 
         const RDom &r = s.path[sum.paths[i]].r;
         Stage st = acc.update(int(i));
         st.reorder({s.c, s.x, s.y, r.x, r.y, r.z}).vectorize(s.c, co.lanes).unroll(s.c).unroll(s.x).unroll(s.y).unroll(r.y);
+        x86::order_sum(st, {co.vectors, map.tile.xs * map.tile.ys}, s.c, s.x, s.y, r.x, r.y, map.conv, m);
         if (map.ci_u > 1) st.unroll(r.x, map.ci_u);
         if (map.tile.ys > 1) st.unroll(r.z);
     }
@@ -159,11 +163,11 @@ void schedule_map(const OctaveStages &s, const OctaveSum &sum, Func out, const M
         out.reorder(order).fuse(co.block, task, task);
         x86::parallel_tasks(out, task, s.n, map.conv.n);
     }
-    sum_tiles(s, sum, out, map, xi, xo, yi, yo);
+    sum_tiles(s, sum, out, map, xi, xo, yi, yo, m);
 }
 
 // up: the rows under a task's; whole: all of the map's.
-void schedule_up(const OctaveStages &s, const Var &task, Map map, bool whole) {
+void schedule_up(const OctaveStages &s, const Var &task, Map map, bool whole, const Machine &m) {
     Var xo("uxo"), xi("uxi"), yo("uyo"), yi("uyi");
     Func up = Func(s.up.acc).in();
     up.compute_at(s.high, task).bound_extent(s.c, map.co.size()).bound(s.x, 0, map.conv.ow());
@@ -171,7 +175,7 @@ void schedule_up(const OctaveStages &s, const Var &task, Map map, bool whole) {
     up.split(s.c, map.co.unrolled, map.co.lane, map.co.lanes).split(s.y, yo, yi, map.tile.ys, TailStrategy::GuardWithIf);
     up.split(s.x, xo, xi, map.tile.xs, map.conv.ow() % map.tile.xs ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
     up.reorder({map.co.lane, map.co.unrolled, xi, yi, xo, yo, s.n});
-    sum_tiles(s, s.up, up, map, xi, xo, yi, yo);
+    sum_tiles(s, s.up, up, map, xi, xo, yi, yo, m);
 }
 
 void UnstagedMaps::apply(OctaveStages &s, const Problem &p, const Target &t) const {
@@ -183,9 +187,10 @@ void UnstagedMaps::apply(OctaveStages &s, const Problem &p, const Target &t) con
         if (!s.up.paths.empty()) {
             const hconv_octave_path q = hconv_octave_of(&p).path[HCONV_LH];
             const Problem conv = as_conv(p, {HCONV_LH}, q.co, q.oh, q.ow);
-            const x86::MapTile tile = x86::best_map_tile(conv, co_vecs, 1, x86::most_rows(conv), m, [&](int v) { return v == co_vecs; });
+            auto may = [&](int v) { return v == co_vecs; };
+            const x86::MapTile tile = x86::best_map_tile(conv, co_vecs, 1, x86::most_rows(conv), m, may, true);
             const bool whole = map.conv.oh() <= rows;
-            schedule_up(s, task, Map(conv, m, co_vecs, tile.xs, whole ? tile.ys : 1, ci_u, rows), whole);
+            schedule_up(s, task, Map(conv, m, co_vecs, tile.xs, whole ? tile.ys : 1, ci_u, rows), whole, m);
         }
     }
     if (s.low.defined())
