@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "tools/fetch_ahead.h"
 
-#include <set>
+#include <map>
 #include <vector>
 
 namespace hconv {
@@ -24,7 +24,6 @@ private:
     using IRVisitor::visit;
     const std::string output;
     std::map<std::string, Expr> lets;
-    std::set<std::string> same_place;
 
     void add(const std::string &tensor, const Expr &index, const Type &type) {
         const Ramp *ramp = index.as<Ramp>();
@@ -36,6 +35,7 @@ private:
         }
         found.emplace_back(tensor, first);
     }
+    void visit(const For *) override {}  // where it stores is not known before it
     void visit(const LetStmt *op) override {
         lets[op->name] = substitute(lets, op->value);
         op->body.accept(this);
