@@ -111,7 +111,7 @@ def longer(items):
 MARKS = ("**<**: less than is asked; \"at the limit\": what the class would be if none of our kernels took longer than the multiply-adds or "
          "the bytes of its layer need on this machine.")
 RATIO = figures.ratio
-# (name, rows, figure, {threads or isa: (geometric mean, least one)}); a figure of None asks for nothing.
+# (name, rows, figure, {threads, the ISA of the kernels or "": (geometric mean, least one)}); a figure of None asks for nothing.
 CLASSES = [
     ("dense direct (ResNet-50)", lambda r: rule(("conv2d", "pointwise", "linear"))(r) and is_resnet50(r), RATIO, {"": (1.03, 0.95)}),
     ("share of peak, 3x3 direct, 14 wide and more", rule(("conv2d",), test=dense3(14)), share_of_peak, {1: (None, 0.92), 2: (None, 0.85)}),
@@ -127,7 +127,7 @@ CLASSES = [
     ("spd", rule(("spd",)), RATIO, {"": (1.15, None)}),
     ("dilated", rule(("dilated",)), RATIO, {}),
     ("dilated `fast`", rule(("dilated",), True), RATIO, {"": (1.5, None)}),
-    ("wtconv", rule(("wtconv", "wtconv1d"), test=lambda n, i: not longer(i)), RATIO, {"best": (7, 5), "avx2": (4, None)}),
+    ("wtconv", rule(("wtconv", "wtconv1d"), test=lambda n, i: not longer(i)), RATIO, {"avx512": (7, 5), "avx2": (4, None)}),
     ("wtconv, longer wavelets, over PyTorch", rule(("wtconv", "wtconv1d"), test=lambda n, i: longer(i)), over_pytorch, {"": (10, None)}),
     ("condconv, dynamicconv, odconv, batch 1", rule(PER_SAMPLE), RATIO, {"": (1.3, 1)}),
     ("condconv, dynamicconv, odconv, batch 8", rule(PER_SAMPLE, n=8), RATIO, {"": (1.5, 1)}),
@@ -148,8 +148,11 @@ def values_of(result, isa, threads, entry):
     return [(value, r) for value, r in found if value is not None]
 
 
-def wanted(entry, isa, threads):
+def wanted(result, entry, isa, threads):
+    """(geometric mean, least one) asked; "best" is what the CPU has, as its kernels say."""
     asked = entry[3]
+    if isa == "best":
+        isa = "avx512" if any(r["isa"] == "best" and "avx512" in r.get("target", "") for r in result["rows"]) else "avx2"
     return asked.get(threads) or asked.get(isa) or asked.get("") or (None, None)
 
 
@@ -183,7 +186,7 @@ def cell(result, setting, entry):
     values = [v for v, _ in values_of(result, *setting, entry)]
     if not values:
         return ""
-    mean, least = wanted(entry, *setting)
+    mean, least = wanted(result, entry, *setting)
     worst = max(values) if entry[0] in LESS_IS_BETTER else min(values)
     most = at_the_limit(result, setting, entry) if mean and figures.geomean(values) < mean else None
     return (f"{judged(figures.geomean(values), mean, entry[0])} / {judged(worst, least, entry[0])} ({len(values)})" +
@@ -197,7 +200,7 @@ def table(result):
              "|---" * (2 + len(settings)) + "|"]
     for entry in CLASSES:
         cells = [cell(result, setting, entry) for setting in settings]
-        asked = dict.fromkeys(wanted(entry, *setting) for setting, text in zip(settings, cells) if text)
+        asked = dict.fromkeys(wanted(result, entry, *setting) for setting, text in zip(settings, cells) if text)
         if any(cells):
             said = [" / ".join("-" if w is None else f"{w:g}" for w in ask) for ask in asked if ask != (None, None)]
             lines.append(f"| {entry[0]} | {'; '.join(said)} | " + " | ".join(cells) + " |")
@@ -232,7 +235,7 @@ def plot(result):
             out.append(f'<rect x="{min(at(1), at(mean)):.1f}" y="{y}" width="{abs(at(mean) - at(1)):.1f}" height="11" fill="{colour}" opacity="0.35"/>')
             out += [f'<circle cx="{at(v):.1f}" cy="{y + 5.5}" r="2.5" fill="{colour}"/>' for v in values]
             out.append(f'<text x="{left + width + 4}" y="{y + 10}" font-size="10">{mean:.2f}</text>')
-            if wanted(entry, isa, threads)[0]:
-                x = at(wanted(entry, isa, threads)[0])
+            if wanted(result, entry, isa, threads)[0]:
+                x = at(wanted(result, entry, isa, threads)[0])
                 out.append(f'<line x1="{x:.1f}" y1="{y - 1}" x2="{x:.1f}" y2="{y + 12}" stroke="red" stroke-width="2"/>')
     return "\n".join(out + ["</svg>"]) + "\n"

@@ -94,6 +94,14 @@ class Classes(unittest.TestCase):
         self.assertNotIn("dense direct (ResNet-50)", self.members("conv2d_ci8_h56_co64_k3_p1"))
         self.assertNotIn("transposed", self.members("transposed_ci128_h28_co64_k4_s2_p1_fast"))
 
+    def test_asked(self):
+        entry = next(e for e in classes.CLASSES if e[0] == "wtconv")
+        wide = {**row("wtconv_ci96_h56_k5_lev5", hconv=10), "target": "x86-64-linux-avx-avx2-avx512-avx512_skylake"}
+        narrow = {**wide, "target": "x86-64-linux-avx-avx2"}
+        self.assertEqual(classes.wanted(result(wide), entry, "best", 1), (7, 5))
+        self.assertEqual(classes.wanted(result(narrow), entry, "best", 1), (4, None))
+        self.assertEqual(classes.wanted(result(wide, {**narrow, "isa": "avx2"}), entry, "avx2", 1), (4, None))
+
     def test_limits(self):
         small = {**row("a", hconv=100), "flops": 5e6, "bytes_moved": 1e5, "limits": self.LIMITS}
         self.assertEqual(classes.limit_us(small), (50, "multiply-adds"))
