@@ -58,6 +58,9 @@ inline bool weights_outweigh(const Problem &p, const Machine &m) {
     return weight_bytes(p) > map_bytes(p) && map_bytes(p) <= m.l2_bytes;
 }
 
+// Are pixels that neighbours in the output read whole pages apart? Then they lie in one set of the first cache, of eight ways.
+inline bool fill_a_set(const Problem &p) { return !p.nchw() && 4 * p.ci * p.stride_w % 4096 == 0; }
+
 struct MapTile {
     int vectors, xs, ys;
 };
@@ -70,7 +73,10 @@ inline MapTile best_map_tile(const Problem &p, int vectors, int row, int most, c
     double least = 1e30;
     auto pixels_held = [&](int v, int pixels) { return order && holds_pixels({v, pixels}, m); };
     auto cycles = [&](int v, int pixels) { return tile_cycles(v, pixels, pixels_held(v, pixels), p, m); };
-    auto fits = [&](int v, int pixels) { return holds({v, pixels + row - 1}, m) || pixels_held(v, pixels); };
+    const bool few = m.lanes == 8 && p.groups > 1 && fill_a_set(p);  // and one group's of many pixels are not copied
+    auto fits = [&](int v, int pixels) {
+        return (holds({v, pixels + row - 1}, m) || pixels_held(v, pixels)) && !(few && pixels > 8);
+    };
     for (int v = 1; v <= std::min(vectors, 4); ++v)
         for (int height = 1; height <= most; ++height)
             for (int width = 1; width <= p.ow() && may(v) && fits(v, width * height); ++width) {

@@ -70,11 +70,11 @@ void x86::Unstaged::choose(const Problem &p, const Machine &m) {
     rows = usual_rows(p, m);
     if (tasks_are_blocks(p, m)) rows = block_rows(p, m);
     // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
-    const bool same_sets = p.stride_w > 1 && 4 * p.ci * p.stride_w % 4096 == 0;
+    const bool same_set = p.stride_w > 1 && x86::fill_a_set(p);
     // Planes lie pages apart, more than a core has at hand at once: a row's loads are many where few sums share them.
     const bool one_pixel = p.kh * p.kw == 1;
     const bool far_planes = p.groups == 1 && p.ci % 4 == 0 && (one_pixel ? m.lanes < 16 && p.ci >= 256 : p.ci >= 128);
-    spread = p.nchw() ? far_planes : p.groups > 1 ? 2 * (far(p) && p.stride_w == 1 && p.kh > 1) : same_sets;
+    spread = p.nchw() ? far_planes : p.groups > 1 ? 2 * (far(p) && p.stride_w == 1 && p.kh > 1) : same_set;
     if (spread == 2) rows = x86::rows_of(p, m);
     // Several rows of pixels that lie apart spill, planes under one pixel too, and long code, but for two channels a step.
     const int tiles = is_loop(p, xs) ? 3 : x86::ceil_div(p.ow(), xs);
