@@ -16,10 +16,13 @@ using namespace Halide;
 
 // The taps of a row are taken pixel by pixel, neighbours share what they broadcast, and registers hold the weights of a row: of
 // a group of few inputs, whose weights stay in the first cache, of a single vector, or where a dense row is two tiles or more.
+// Sixteen registers hold those of one vector and the ten sums that hide the latency; such a block would else load longer than it
+// multiplies.
 static bool takes_rows_of_taps(const Problem &p, const Machine &m) {
-    if (m.lanes < 16 || p.kw > 7) return false;
-    if (p.groups > 1) return p.ci / p.groups <= 32;
-    return p.kw > 1 && (p.co <= m.lanes || (p.stride_w == 1 && p.dilation_w == 1 && p.ow() >= 16));
+    if (m.lanes < 8 || p.kw > 7 || (p.groups > 1 && p.ci / p.groups > 32)) return false;
+    const bool one_vector = p.co / p.groups <= m.lanes;
+    if (m.lanes == 8) return one_vector && p.kw > 1 && p.kw <= 5 && (p.stride_w == 1 || !x86::fill_a_set(p));
+    return p.groups > 1 || (p.kw > 1 && (one_vector || (p.stride_w == 1 && p.dilation_w == 1 && p.ow() >= 16)));
 }
 
 // Are the tiles of a row a loop, whose first and last are code of their own? Wide rows of equal tiles, or code grows long.
