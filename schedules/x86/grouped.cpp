@@ -41,7 +41,8 @@ void Groups::defaults(const Problem &p, const Machine &m) {
     if (outs == outputs && outs > 1) outs = outs / 2;
     const int vectors = outputs / outs;
     xs = x86::even_parts(width, x86::ceil_div(m.lanes == 16 ? 14 : 8, vectors));
-    rows = x86::rows_of(p, m, p.ci, 1);
+    // A task's rows of one block's channels are all that must stay: nothing is shared with the next block. (Not measured elsewhere.)
+    rows = x86::rows_of(p, m, m.lanes == 8 ? groups_of(p, m, outs) * (p.ci / p.groups) : p.ci, 1);
 }
 
 bool Groups::feasible(const Problem &p, const Machine &m) const {
