@@ -216,12 +216,12 @@ inline void stage_input(Func padded, const Var &ci, const Var &iy, int channels,
 // Bytes of one image of the input.
 inline int64_t map_bytes(const Problem &p) { return 4 * int64_t(p.ci) * size_or(p.w, 128) * size_or(p.h, 64); }
 
-// Do a tile's lines of the output, and of what is added to it, come from afar, and late? (AVX-512: as many layers lose as gain.)
+// Do a tile's lines of the output, and of what is added to it, come from afar, and late? (AVX-512, groups with strides: no gain.)
 inline bool outputs_are_far(const Problem &p, const Machine &m) {
     int64_t bytes = p.residual() ? 8 : 4;
     for (const hconv_tensor &t : p.tensors())
         for (int d = 0; t.role == HCONV_OUTPUT && d < t.rank; ++d) bytes *= size_or(int(t.extent[d]), 64);
-    return m.lanes == 8 && !p.nchw() && p.groups == 1 && bytes > 4 * m.l2_bytes;
+    return m.lanes == 8 && !p.nchw() && (p.groups == 1 || p.stride_w == 1) && bytes > 4 * m.l2_bytes;
 }
 
 // Sums of each channel's map, before all tasks: of some rows each, in parallel and in registers, then theirs.
