@@ -36,14 +36,25 @@ void Chunked::defaults(const Problem &p, const Machine &m) {
     if (p.open()) return;
     const int vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, m));
     auto may = [&](int v) { return vectors % v == 0; };
-    const x86::MapTile tile = x86::best_map_tile(p, vectors, 1, x86::most_rows(p), m, may, true);
+    const x86::MapTile tile = x86::best_map_tile(p, vectors, 1, m.lanes == 8 ? 1 : x86::most_rows(p), m, may, true);
     co_vecs = tile.vectors, xs = tile.xs;
     rows = x86::even_parts(p.oh(), x86::ceil_div(1200, p.ow()));
     // A step's pixels lie in one set of the first cache, which does not hold them; planes lie pages apart.
     spread = p.nchw() || (4 * p.ci * p.stride_w % 4096 == 0 && xs >= 12);
     ci_u = m.lanes == 16 ? 2 : 1;
-    const int64_t weights = 4 * int64_t(p.ci) * p.kh * p.kw * co_vecs * m.lanes;
+    const int64_t channel = int64_t(4) * p.kh * p.kw * co_vecs * m.lanes, weights = p.ci * channel;
     pays = weights > 2 << 20 && tile.ys == 1;
+    if (m.lanes != 8) return;
+    // As many channels as the least second cache holds the weights of; most caches hold twice that. A few are summed in less time
+    // than it takes to begin and to end their sum; every image reads all weights, of which low maps make little use. Two workers
+    // share blocks.
+    chunk = p.ci;
+    for (int parts = 2; chunk * channel > m.l2_bytes && chunk > 1; ++parts)
+        if (p.ci % parts == 0) chunk = p.ci / parts;
+    const int blocks = vectors / co_vecs;
+    pays = weights > 2 * m.l2_bytes && chunk >= 32 && (p.n == 1 || p.oh() * p.ow() >= 128) && (blocks % 2 == 0 || blocks > 8) &&
+           x86::holds_pixels({co_vecs, xs}, m) && p.kw > 1;
+    if (!x86::takes_taps_in_turn({co_vecs, xs}, p, m)) ci_u = x86::channels_a_step(co_vecs, chunk, m);
 }
 
 bool Chunked::feasible(const Problem &p, const Machine &m) const {
