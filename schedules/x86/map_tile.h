@@ -23,7 +23,8 @@ inline bool takes_taps_in_turn(const RegisterTile &t, const Problem &p, const Ma
 // more, less if one at a time. Lines of the output, which a block of few channels writes in part, come from farther away.
 inline double tile_cycles(int vectors, int pixels, bool pixels_held, const Problem &p, const Machine &m) {
     const double load = m.lanes == 16 ? 0.2 : p.kh * p.kw == 1 ? 0.15 : 0.11;
-    const double pipes = std::max({vectors * pixels, vectors + pixels, 10}) / 2.0;  // of multiply-adds, of loads
+    const double loads = (m.lanes == 8 ? 1.2 : 1) * (vectors + pixels);  // broadcasts cannot be a part of a multiply-add
+    const double pipes = std::max({double(vectors * pixels), loads, 10.0}) / 2;
     const double step = pipes + load * (vectors + pixels) + (pixels_held ? 0.08 : 0.32) * vectors;
     const int lines = ceil_div(vectors * m.lanes, 16) * pixels * (p.residual() ? 2 : 1);
     return step * (p.ci / p.groups) * p.kh * p.kw + 8.0 * lines;
