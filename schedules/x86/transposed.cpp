@@ -35,6 +35,28 @@ static int phase_columns(const Problem &p) {
     return p.w == HCONV_OPEN ? HCONV_OPEN : phase_size(hconv_transposed_ow(&p), p.stride_w);
 }
 
+struct PhaseTile {
+    int vectors, xs, ys;
+};
+
+// The block that covers a phase in the least time. Two multiply-adds or two loads start a cycle, and nine sums hide the latency;
+// the last columns may be a narrower block, but the last vectors and rows are computed whole.
+static PhaseTile best_phase_tile(int vectors, int columns, int rows, const Machine &m) {
+    PhaseTile best{1, 1, 1};
+    double least = 1e30;
+    auto step = [](int v, int pixels) { return std::max({1.0 * v * pixels, 1.0 * v + pixels, 8.5}) + 0.1 * (v + pixels); };
+    for (int v = 1; v <= std::min(vectors, 4); ++v)
+        for (int ys : {1, 2, 4})
+            for (int xs = 1; xs <= columns && ys <= rows && x86::fits_registers({v, xs * ys}, m); ++xs) {
+                const int rest = columns % xs, last = x86::narrower_last(columns, xs) ? rest : xs;
+                const double row = columns / xs * step(v, xs * ys) + (rest ? step(v, last * ys) : 0);
+                const double left_out = ys == 1 ? 0.5 : 0;  // rows of taps in the padding
+                const double time = row * (x86::ceil_div(rows, ys) - left_out) * x86::ceil_div(vectors, v);
+                if (time < least) least = time, best = {v, xs, ys};
+            }
+    return best;
+}
+
 void Phases::defaults(const Problem &p, const Machine &m) {
     int lanes = x86::vector_lanes(p.co, m), columns = phase_size(hconv_transposed_ow(&p), p.stride_w);
     x86::RegisterTile tile = x86::best_exact_tile(x86::ceil_div(p.co, lanes), columns, m);
@@ -45,6 +67,10 @@ void Phases::defaults(const Problem &p, const Machine &m) {
     if (p.groups == 1 && high > 1 && square.scalars == columns * high) ys = high, tile = {square.vectors, columns};
     // Of one small image every weight is read once: for all pixels.
     if (p.n == 1 && columns * phase_rows <= 16 && x86::fits_registers({1, columns * phase_rows}, m)) ys = phase_rows, tile = {1, columns};
+    if (m.lanes == 8 && p.groups == 1 && !p.open()) {
+        const PhaseTile best = best_phase_tile(x86::ceil_div(p.co, lanes), columns, phase_rows, m);
+        ys = best.ys, tile = {best.vectors, best.xs};
+    }
     co_vecs = tile.vectors, xs = x86::tile_width(phase_columns(p), columns, tile.scalars);
     double row_bytes = 4.0 * columns * p.stride_w * p.stride_h * lanes * tile.vectors;
     rows = x86::even_parts(phase_rows, int(std::clamp(m.l2_bytes / 2 / row_bytes, 2.0, 8.0)));
