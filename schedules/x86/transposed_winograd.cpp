@@ -54,19 +54,24 @@ static double weight_cycles(const Problem &p, const Machine &machine) {
 double TransposedTiles::fit(const Problem &p, const Machine &machine, int outputs) {
     m = outputs, rows = 0, parts = 1;
     const int wide = tiles_wide(p, m), high = tiles_high(p, m), vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, machine));
-    // Few tiles share a window's additions: then a row's products do. Sixteen wide registers never hold sums of many tiles.
-    held = (m == 4 || machine.lanes != 8) && wide * high * p.n >= 8 ? 1 : m + 1;
-    co_vecs = machine.lanes == 16 && vectors > 1 && held < 5 ? 2 : 1;
-    const int window = held == 1 ? m : m / 2;               // its additions, in multiply-adds of a tile
-    const int spare = m == 4 && held == 1 ? 2 : 0;          // tiles' worth of registers for them
+    // Few tiles share a window's additions: then a row's products do. Sixteen wide registers never hold sums of many tiles: of two
+    // vectors, which share a step's loads, or of more tiles, where these cover the map better.
+    held = (m == 4 || machine.lanes != 8) && wide * high * p.n >= (machine.lanes == 8 ? 4 : 8) ? 1 : m + 1;
+    std::vector<int> counts{machine.lanes == 16 && vectors > 1 && held < 5 ? 2 : 1};
+    if (machine.lanes == 8 && vectors % 2 == 0 && held == 1) counts = {2, 1};
+    const int spare = m == 4 && held == 1 ? 2 : 0;  // tiles' worth of registers for a window's additions
     int least = 1 << 30;
-    for (int ns : {1, 2, 4})
-        for (int ys : {1, 2, 4})
-            for (int xs = 1; x86::fits_registers({held * co_vecs, xs * ys * ns + spare}, machine); ++xs) {
-                const int blocks = x86::ceil_div(wide, xs) * x86::ceil_div(high, ys) * x86::ceil_div(p.n, ns);
-                const int time = blocks * (xs * ys * ns + window);
-                if (ns <= p.n && (ns == 1 || wide * high < 8) && time < least) least = time, txs = xs, tys = ys, images = ns;
-            }
+    for (int vecs : counts) {
+        const int window = held > 1 ? m / 2 : machine.lanes == 8 ? m / vecs : m;  // they, in multiply-adds of a tile
+        for (int ns : {1, 2, 4})
+            for (int ys : {1, 2, 4})
+                for (int xs = 1; x86::fits_registers({held * vecs, xs * ys * ns + spare}, machine); ++xs) {
+                    const int blocks = x86::ceil_div(wide, xs) * x86::ceil_div(high, ys) * x86::ceil_div(p.n, ns);
+                    const int time = blocks * (xs * ys * ns + window);
+                    if (ns <= p.n && (ns == 1 || wide * high < 8) && time < least)
+                        least = time, co_vecs = vecs, txs = xs, tys = ys, images = ns;
+                }
+    }
     // As many rows a band as leave two workers as much to do as each other; the spectrum of F(4,2)'s stays in the second cache.
     auto busier = [&](int r) { return r * x86::ceil_div(x86::ceil_div(high, r), 2); };
     const double sums = double(p.ci) * p.co;
@@ -76,12 +81,15 @@ double TransposedTiles::fit(const Problem &p, const Machine &machine, int output
         for (int r = rows; r >= tys; --r)
             if (r % tys == 0 && busier(r) < busier(rows)) rows = r;
     } else if (m == 2 || held == 5) {
-        parts = std::max(1, p.ci / (wide * high * p.n > txs * tys * images ? 64 : 32));
+        // Taps that a block reads thrice come from the second cache, but from behind it as longer streams.
+        const bool once = wide * high * p.n <= txs * tys * images;
+        parts = once && machine.lanes == 8 ? 1 : std::max(1, p.ci / (once ? 32 : 64));
         while (p.ci % parts) parts = parts - 1;
     }
     const int block = txs * tys * images, all_rows = rows && p.n == 1 ? 2 * busier(rows) : x86::ceil_div(high, tys) * tys;
     const double tiles = double(x86::ceil_div(p.n, images)) * images * x86::ceil_div(wide, txs) * txs * all_rows;
-    const double products = m == 2 ? 41 : 100 + (held == 1 ? 260.0 : 200.0) / block;
+    const int sharing = machine.lanes == 8 ? block * co_vecs : block;
+    const double products = m == 2 ? (machine.lanes == 8 ? 48 : 41) : 100 + (held == 1 ? 260.0 : 200.0) / sharing;
     const double inputs = m == 2 ? 64 : 500, results = m == 2 ? 100 : 700;
     return both(tiles * products * sums / machine.lanes / 2, weight_cycles(p, machine)) +
            tiles * (inputs * p.ci + results * p.co) / machine.lanes;
@@ -104,7 +112,8 @@ bool TransposedTiles::feasible(const Problem &p, const Machine &machine) const {
 
 std::string TransposedTiles::layout(const hconv_tensor &t, const Problem &p, const Machine &machine) const {
     const int lanes = x86::vector_lanes(p.co, machine), block = lanes * co_vecs;
-    return x86::blocked_layout(t, p.co % block ? block : lanes);  // each vector a stream of its own, where that fills all blocks
+    // Each vector a stream of its own, where that fills all blocks, but for the eight ways of a cache that four taps share.
+    return x86::blocked_layout(t, p.co % block || machine.lanes == 8 ? block : lanes);
 }
 
 // Products are transformed along their row as they leave registers or, of four outputs, kept until the store to `to`.
