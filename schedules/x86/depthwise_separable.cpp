@@ -52,9 +52,7 @@ static Problem product_of(const Problem &p) {
 static x86::RegisterTile product_tile(const Problem &p, int width, const Machine &m) {
     const int vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, m));
     const x86::RegisterTile tile = x86::best_tile(vectors, width, m);
-    if (m.lanes != 8 || tile.vectors > 1) return tile;
-    const x86::MapTile block = x86::best_map_tile(product_of(p), vectors, 1, 1, m, [](int) { return true; }, true);
-    return {block.vectors, block.xs};
+    return m.lanes == 8 && tile.vectors == 1 ? x86::best_row_tile(product_of(p), vectors, m, true) : tile;
 }
 
 void Rows::defaults(const Problem &p, const Machine &m) {

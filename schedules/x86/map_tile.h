@@ -98,6 +98,13 @@ inline MapTile best_map_tile(const Problem &p, int vectors, int row, int most, c
     return best;
 }
 
+// The block that covers the rows of a map, whose sizes may be open, one at a time; `order` as above.
+inline RegisterTile best_row_tile(Problem p, int vectors, const Machine &m, bool order) {
+    p.w = size_or(p.w, open_width), p.h = size_or(p.h, 64), p.n = size_or(p.n, 1);
+    const MapTile tile = best_map_tile(p, vectors, 1, 1, m, [](int) { return true; }, order);
+    return {tile.vectors, tile.xs};
+}
+
 // Columns of the input that are read, at least; of those that are copied, where the window is one pixel.
 inline int columns_read(const Problem &p) {
     if (p.kw * p.kh == 1 && !p.has_padding()) return p.ow();

@@ -50,11 +50,8 @@ struct Mixed : Schedule<Stages> {
 
     // In sixteen registers a block may hold its pixels (map_tile.h).
     x86::RegisterTile best_tile(const Problem &p, int vectors, int width, const Machine &m) const {
-        if (m.lanes != 8) return x86::best_tile(vectors, width, m, 8, row_u ? p.kw : 1);
-        Problem known = p;
-        known.w = x86::size_or(p.w, x86::open_width), known.h = x86::size_or(p.h, 64), known.n = x86::size_or(p.n, 1);
-        const x86::MapTile tile = x86::best_map_tile(known, vectors, 1, 1, m, [](int) { return true; }, may_hold_pixels(p));
-        return {tile.vectors, tile.xs};
+        return m.lanes == 8 ? x86::best_row_tile(p, vectors, m, may_hold_pixels(p))
+                            : x86::best_tile(vectors, width, m, 8, row_u ? p.kw : 1);
     }
 
     // The taps of a row are unrolled for that.
