@@ -55,8 +55,8 @@ struct Tiles {
 constexpr int big_weights = 4 << 20, big_spectrum = 1 << 20;  // more than stays in the second cache
 
 // Cycles that the map takes: two multiply-adds a cycle; six for a vector that is transformed, eleven where a group's sums are
-// short; what the second cache does not hold comes at 14 bytes a cycle, and at 3 where the third does not hold it either: the
-// weights once a map, if it is small, or once a band, and a large spectrum once every 128 outputs.
+// short; what the second cache does not hold comes at 14 bytes a cycle, and at 3 where the third, of which CPUs of AVX2 alone have
+// less, does not hold it either: the weights once a map, if it is small, or once a band, and a large spectrum once every 128 outputs.
 static double cycles(const Problem &p, const Machine &machine, int m) {
     const Tiles map(p, m);
     const double all = map.all(), images = std::max(p.n, 1), ci = p.ci, co = p.co, taps = (m + 2) * (m + 2);
@@ -64,7 +64,8 @@ static double cycles(const Problem &p, const Machine &machine, int m) {
     const double passes = map.few() ? 1 : all * images / (weights > big_weights ? 98 : 28);
     const bool far = p.groups == 1 && spectrum > big_spectrum && (map.few() || weights > big_weights);
     const double again = far ? spectrum * co / 128 : 0;
-    const double streamed = weights < 1 << 20 ? 0 : weights * passes / (weights < 24 << 20 ? 14 : 3) + again / 14;
+    const int third = (machine.lanes == 8 ? 16 : 24) << 20;
+    const double streamed = weights < 1 << 20 ? 0 : weights * passes / (weights < third ? 14 : 3) + again / 14;
     return all * images * taps * (sums / 2 + (p.groups == 1 ? 6 : 11) * (ci + co)) / machine.lanes + streamed;
 }
 
