@@ -253,7 +253,7 @@ def main():
         sys.exit(f"rivals.py: {sys.executable} has no torch: run `make bench-rivals`, or a Python with bench/requirements.txt")
     path, rows = Path(options.json), read_lists(options)
     result = {"overhead_us": {}, "left_out": {}, "rows": []}
-    if path.exists() and not options.again:
+    if path.exists():
         result = json.loads(path.read_text())
     result.update(cpu=cpu_name(), date=time.strftime("%Y-%m-%d"), versions=versions(options), rivals=RIVALS)
     rivals = choose_rivals(options, result)
@@ -268,7 +268,7 @@ def main():
         for row in failed:
             lacks = {**row, "threads": threads, "isa": isa}
             result["rows"] = [r for r in result["rows"] if key(r) != key(lacks)] + [lacks]
-        have = {(*key(row), row.get("hash")) for row in result["rows"] if "timings" in row}
+        have = set() if options.again else {(*key(row), row.get("hash")) for row in result["rows"] if "timings" in row}
 
         def take(said):
             if "overhead" in said:
