@@ -120,6 +120,22 @@ class HotLoops(unittest.TestCase):
                 found = re.findall(r"\sprefetch\w+", show(problem, f"x86-64-linux/{level}", "asm"))
                 self.assertEqual([line.strip() for line in found], ["prefetcht0"] * lines)
 
+    def test_default_schedules(self):
+        # At AVX2 weights of a block past the second cache come in chunks that fit it; pixels whole pages apart, which lie in one set of
+        # the first, are eight at most; a group of one vector shares the pixels of a row; weights that come from memory are direct's.
+        for problem, level, schedule in (("conv2d_ci512_h28_co512_k3_p1", "avx2", r"chunked:co_vecs=4,xs=3,chunk=128,"),
+                                         ("conv2d_ci64_h56_co64_k3_p1", "avx2", r"unstaged:co_vecs=4,xs=3,"),
+                                         ("grouped_ci1024_h14_co1024_k3_s2_p1_g32", "avx2", r"unstaged:co_vecs=.,xs=[1-8],"),
+                                         ("grouped_ci256_h28_co256_k3_p1_g32", "avx2", r"unstaged:co_vecs=1,.*row_u=1,"),
+                                         ("conv2d_ci512_h7_co512_k3_p1_fast", "avx2", r"chunked:"),
+                                         ("conv2d_ci512_h7_co512_k3_p1_fast", "avx512", r"winograd/"),
+                                         ("conv2d_ci512_h14_co512_k3_p1_fast", "avx2", r"winograd/"),
+                                         ("transposed_ci256_h8_co128_k4_s2_p1_fast", "avx2", r"winograd/tiles:m=4,co_vecs=2,"),
+                                         ("transposed_ci256_h8_co128_k4_s2_p1", "avx2", r"phases:co_vecs=2,xs=4,")):
+            with self.subTest(problem=problem, level=level):
+                done = subprocess.run([HCONV, "show", problem, "--target", f"x86-64-linux/{level}", "--why"], capture_output=True, text=True, check=True)
+                self.assertRegex(done.stdout, rf"schedule +{schedule}")
+
     def test_arm(self):
         for problem, least in (("conv2d_ci64_h56_co64_k3_p1_relu", 32), ("pointwise_ci64_h56_co256", 32), ("depthwise_ci96_h56_k3_p1", 14)):
             self.check(problem, "arm-64-linux", "v", least)
