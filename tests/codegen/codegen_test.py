@@ -149,7 +149,7 @@ class Sizes(unittest.TestCase):
             listing = subprocess.run(["size", f"{folder}/net/libnet_kernels.a"], check=True, capture_output=True, text=True).stdout
             for line in listing.splitlines()[1:]:
                 text, data, bss = map(int, line.split()[:3])
-                level = line.split("__")[-1].split(".")[0]
+                level = line.split()[5].split("__")[-1].split(".")[0]  # of the object; the archive's folder may have "__", too
                 print(f"{level}: {text} bytes of text")
                 # Every tile of a row has its own code: none tests for padding. AVX2: 19 of 700 bytes (36 multiply-adds on 17 loads,
                 # 12 sums to begin and to store); AVX-512 has six wider ones.
