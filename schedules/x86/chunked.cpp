@@ -40,7 +40,7 @@ void Chunked::defaults(const Problem &p, const Machine &m) {
     co_vecs = tile.vectors, xs = tile.xs;
     rows = x86::even_parts(p.oh(), x86::ceil_div(1200, p.ow()));
     // A step's pixels lie in one set of the first cache, which does not hold them; planes lie pages apart.
-    spread = p.nchw() || (4 * p.ci * p.stride_w % 4096 == 0 && xs >= 12);
+    spread = p.nchw() || (x86::fill_a_set(p) && xs >= 12);
     ci_u = m.lanes == 16 ? 2 : 1;
     const int64_t channel = int64_t(4) * p.kh * p.kw * co_vecs * m.lanes, weights = p.ci * channel;
     pays = weights > 2 << 20 && tile.ys == 1;

@@ -8,6 +8,7 @@
 #include "runtime/variants/transposed.h"
 #include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
+#include "schedules/x86/map_tile.h"
 
 namespace hconv {
 
@@ -35,14 +36,10 @@ static int phase_columns(const Problem &p) {
     return p.w == HCONV_OPEN ? HCONV_OPEN : phase_size(hconv_transposed_ow(&p), p.stride_w);
 }
 
-struct PhaseTile {
-    int vectors, xs, ys;
-};
-
 // The block that covers a phase in the least time. Two multiply-adds or two loads start a cycle, and nine sums hide the latency;
 // the last columns may be a narrower block, but the last vectors and rows are computed whole.
-static PhaseTile best_phase_tile(int vectors, int columns, int rows, const Machine &m) {
-    PhaseTile best{1, 1, 1};
+static x86::MapTile best_phase_tile(int vectors, int columns, int rows, const Machine &m) {
+    x86::MapTile best{1, 1, 1};
     double least = 1e30;
     auto step = [](int v, int pixels) { return std::max({1.0 * v * pixels, 1.0 * v + pixels, 8.5}) + 0.1 * (v + pixels); };
     for (int v = 1; v <= std::min(vectors, 4); ++v)
@@ -68,7 +65,7 @@ void Phases::defaults(const Problem &p, const Machine &m) {
     // Of one small image every weight is read once: for all pixels.
     if (p.n == 1 && columns * phase_rows <= 16 && x86::fits_registers({1, columns * phase_rows}, m)) ys = phase_rows, tile = {1, columns};
     if (m.lanes == 8 && p.groups == 1 && !p.open()) {
-        const PhaseTile best = best_phase_tile(x86::ceil_div(p.co, lanes), columns, phase_rows, m);
+        const x86::MapTile best = best_phase_tile(x86::ceil_div(p.co, lanes), columns, phase_rows, m);
         ys = best.ys, tile = {best.vectors, best.xs};
     }
     co_vecs = tile.vectors, xs = x86::tile_width(phase_columns(p), columns, tile.scalars);

@@ -54,8 +54,8 @@ static double weight_cycles(const Problem &p, const Machine &machine) {
 double TransposedTiles::fit(const Problem &p, const Machine &machine, int outputs) {
     m = outputs, rows = 0, parts = 1;
     const int wide = tiles_wide(p, m), high = tiles_high(p, m), vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, machine));
-    // Few tiles share a window's additions: then a row's products do. Sixteen wide registers never hold sums of many tiles: of two
-    // vectors, which share a step's loads, or of more tiles, where these cover the map better.
+    // Few tiles share a window's additions: then a row's products do. Sixteen wide registers hold the sums of few tiles, or of fewer
+    // and two vectors, which share their loads.
     held = (m == 4 || machine.lanes != 8) && wide * high * p.n >= (machine.lanes == 8 ? 4 : 8) ? 1 : m + 1;
     std::vector<int> counts{machine.lanes == 16 && vectors > 1 && held < 5 ? 2 : 1};
     if (machine.lanes == 8 && vectors % 2 == 0 && held == 1) counts = {2, 1};
