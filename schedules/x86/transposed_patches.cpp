@@ -9,6 +9,7 @@
 #include "runtime/variants/transposed.h"
 #include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
+#include "schedules/x86/map_tile.h"
 
 namespace hconv {
 
@@ -36,24 +37,34 @@ struct PatchRow {
     int vectors() const { return channels * columns; }
 };
 
+// Of the weights of a block of so many vectors.
+static int64_t block_bytes(const Problem &p, int vectors, const Machine &m) { return int64_t(4) * p.ci * p.kh * vectors * m.lanes; }
+
 static PatchRow row_of(const Problem &p, const Machine &m) {
     PatchRow row{p.co % m.lanes != 0, 0, 1, m.lanes};
     while (p.co % row.stored) row.stored /= 2;
     const int all = row.whole ? x86::ceil_div(p.co * p.stride_w, m.lanes) : p.co / m.lanes;
     if (!row.whole && p.stride_w <= 4) row.columns = p.stride_w;
-    const int most = p.w == 1 ? m.vector_registers / 4 : 2;
+    // Blocks of four vectors fill whole lines of an output that comes from afar, if their weights stay in the second cache.
+    const bool lines = x86::outputs_are_far(p, m) && block_bytes(p, 4, m) <= m.l2_bytes / 2;
+    const int most = p.w == 1 || lines ? m.vector_registers / 4 : 2;
     row.channels = row.whole ? all : std::max(1, most / row.columns);
     while (all % row.channels) --row.channels;
     return row;
 }
 
+static bool fits(const PatchRow &row, int pixels, const Machine &m) {
+    return x86::fits_registers({row.vectors(), pixels}, m) || (!row.whole && x86::holds_pixels({row.vectors(), pixels}, m));
+}
+
 void Patches::defaults(const Problem &given, const Machine &m) {
     const Problem p = widest_strides(given);
-    const int width = x86::size_or(p.w, x86::open_width), vectors = row_of(p, m).vectors();
+    const PatchRow row = row_of(p, m);
+    const int width = x86::size_or(p.w, x86::open_width), vectors = row.vectors();
     // Pixels take half of the first cache: the weights that pass need the rest.
     const int most = std::clamp(m.l1_bytes / 2 / (4 * p.ci), 8, 14);
     int held = 1;
-    while (held < std::min(width, most) && x86::fits_registers({vectors, held + 1}, m)) ++held;
+    while (held < std::min(width, most) && fits(row, held + 1, m)) ++held;
     xs = x86::even_parts(width, held);
     // Or a row's last block is narrower. Ten sums hide the latency.
     auto step = [&](int block) { return block ? std::max(vectors * block, 10) : 0; };
@@ -61,18 +72,18 @@ void Patches::defaults(const Problem &given, const Machine &m) {
     if (x86::narrower_last(p.w, held) && time(held) < time(xs)) xs = held;
     ci_u = p.ci % 4 == 0 && !m.multiplies_by_lane ? 4 : 1;
     // Weights of all outputs stream past every block of pixels: a block's stay where pixels pass them, in half the first cache.
-    const int64_t block = int64_t(4) * p.ci * p.kh * vectors * m.lanes, weights = 4 * int64_t(p.ci) * p.co * p.kh * p.kw;
+    const int64_t block = block_bytes(p, vectors, m), weights = 4 * int64_t(p.ci) * p.co * p.kh * p.kw;
     const bool many = weights > m.l2_bytes / 2, stay = block <= m.l1_bytes / 2 && weights > m.l1_bytes;
-    apart = !row_of(p, m).whole && (many || stay);
+    apart = !row.whole && (many || stay);
     rows = x86::even_parts(x86::size_or(p.h, 64), apart && many ? 16 : 4);
 }
 
 bool Patches::feasible(const Problem &given, const Machine &m) const {
     const Problem p = widest_strides(given);
     const PatchRow row = row_of(p, m);
-    const bool fits = !row.whole || (row.channels <= 4 && p.co * p.stride_w % m.lanes == 0 && !apart);
-    return patches(p) && p.groups == 1 && !p.nchw() && row.stored >= 4 && fits && rows >= 1 && ci_u >= 1 &&
-           p.ci % ci_u == 0 && xs >= 1 && xs <= x86::size_or(p.w, x86::open_width) && x86::fits_registers({row.vectors(), xs}, m);
+    const bool whole_vectors = !row.whole || (row.channels <= 4 && p.co * p.stride_w % m.lanes == 0 && !apart);
+    return patches(p) && p.groups == 1 && !p.nchw() && row.stored >= 4 && whole_vectors && rows >= 1 && ci_u >= 1 &&
+           p.ci % ci_u == 0 && xs >= 1 && xs <= x86::size_or(p.w, x86::open_width) && fits(row, xs, m);
 }
 
 std::string Patches::layout(const hconv_tensor &t, const Problem &given, const Machine &m) const {
@@ -118,6 +129,7 @@ void Patches::apply(TransposedStages &s, const Problem &given, const Target &t) 
         if (st.name() != Stage(s.acc).name()) order.insert(order.end(), {s.r.x, s.r.y, s.r.z});
         st.reorder(order).vectorize(lanes, m.lanes).unroll(lanes).unroll(s.xq);
     }
+    if (!row.whole && x86::holds_pixels({row.vectors(), xs}, m)) s.acc.update().reorder({s.xq, s.co, s.px});
     if (ci_u > 1) s.acc.update().unroll(s.r.x, int(ci_u));
     x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci, m);
 }

@@ -111,18 +111,19 @@ class HotLoops(unittest.TestCase):
         self.check("grouped_ci128_h56_co128_k3_p1_g32", "x86-64-linux/avx512", "zmm", 8)
 
     def test_lines_fetched_ahead(self):
-        # 64 bytes each, of the output and of the residual: 56 pixels of a row of tiles have two in a block of 32 channels. Transposed: six
-        # pixels become two lines each, in the loop and behind it. Whether the output is far its own size says, not the convolution's.
+        # 64 bytes each, of the output and of the residual: 56 pixels of a row of tiles have two in a block of 32 channels. Transposed: three
+        # pixels become two whole lines each, in the loop and behind it. Whether the output is far its own size says, not the convolution's.
         for problem, level, lines in (("pointwise_ci64_h56_co256_res", "avx2", 56 * 4), ("pointwise_ci64_h112_co256", "avx2", 112 * 2),
                                       ("pointwise_ci64_h14_co256", "avx2", 0), ("pointwise_ci64_h56_co256_res", "avx512", 0),
-                                      ("transposed_ci256_h64_co128_k2_s2", "avx2", 2 * 6 * 2), ("spd_ci64_h56_co128_k3_p1", "avx2", 0)):
+                                      ("transposed_ci256_h64_co128_k2_s2", "avx2", 2 * 3 * 2), ("spd_ci64_h56_co128_k3_p1", "avx2", 0)):
             with self.subTest(problem=problem, level=level):
                 found = re.findall(r"\sprefetch\w+", show(problem, f"x86-64-linux/{level}", "asm"))
                 self.assertEqual([line.strip() for line in found], ["prefetcht0"] * lines)
 
     def test_default_schedules(self):
         # At AVX2 weights of a block past the second cache come in chunks that fit it; pixels whole pages apart, which lie in one set of
-        # the first, are eight at most; a group of one vector shares the pixels of a row; weights that come from memory are direct's.
+        # the first, are eight at most; a group of one vector shares the pixels of a row; weights that come from memory are direct's. Patches of a far output
+        # fill its lines, unless the weights of so many channels leave the second cache.
         for problem, level, schedule in (("conv2d_ci512_h28_co512_k3_p1", "avx2", r"chunked:co_vecs=4,xs=3,chunk=128,"),
                                          ("conv2d_ci64_h56_co64_k3_p1", "avx2", r"unstaged:co_vecs=4,xs=3,"),
                                          ("grouped_ci1024_h14_co1024_k3_s2_p1_g32", "avx2", r"unstaged:co_vecs=.,xs=[1-8],"),
@@ -131,7 +132,9 @@ class HotLoops(unittest.TestCase):
                                          ("conv2d_ci512_h7_co512_k3_p1_fast", "avx512", r"winograd/"),
                                          ("conv2d_ci512_h14_co512_k3_p1_fast", "avx2", r"winograd/"),
                                          ("transposed_ci256_h8_co128_k4_s2_p1_fast", "avx2", r"winograd/tiles:m=4,co_vecs=2,"),
-                                         ("transposed_ci256_h8_co128_k4_s2_p1", "avx2", r"phases:co_vecs=2,xs=4,")):
+                                         ("transposed_ci256_h8_co128_k4_s2_p1", "avx2", r"phases:co_vecs=2,xs=4,"),
+                                         ("transposed_ci512_h32_co256_k2_s2", "avx2", r"patches:xs=3,"),
+                                         ("transposed_ci1024_h16_co512_k2_s2", "avx2", r"patches:xs=6,")):
             with self.subTest(problem=problem, level=level):
                 self.assertRegex(show(problem, f"x86-64-linux/{level}", "schedule"), rf"schedule +{schedule}")
 
