@@ -224,26 +224,4 @@ inline bool outputs_are_far(const Problem &p, const Machine &m) {
     return m.lanes == 8 && !p.nchw() && (p.groups == 1 || p.stride_w == 1) && bytes > 4 * m.l2_bytes;
 }
 
-// Sums of each channel's map, before all tasks: of some rows each, in parallel and in registers, then theirs.
-inline void sum_in_parts(Func sum, const Var &c, const Var &n, int rows, const Problem &p, const Machine &m) {
-    const std::vector<Halide::RVar> area = sum.rvars(0);
-    Halide::RVar yo("yo"), yi("yi");
-    Var part("part");
-    const int height = size_or(p.h, 64), parts = std::max(2, ceil_div(height, rows));
-    Func some = sum.update().split(area[1], yo, yi, ceil_div(height, parts), TailStrategy::GuardWithIf).rfactor(yo, part);
-    Func kept = some.in(sum);
-    parallel_tasks(kept.compute_root(), part, n, p.n);
-    some.compute_at(kept, part).update().reorder(c, area[0], yi);
-    sum.compute_root().update().reorder(c, yo, n);
-    for (Stage st : {Stage(sum), sum.update(), Stage(kept), Stage(some), some.update()})
-        st.vectorize(c, m.lanes, TailStrategy::GuardWithIf);
-}
-
-// The same for planes: the rows of all channels that one output row reads lie together.
-inline void stage_planes(Func padded, Func out, const Var &task, const Var &ci, const Var &x, const Var &y,
-                         const Var &n, const Machine &m) {
-    padded.compute_at(out, task).reorder_storage(x, ci, y, n).reorder(x, ci, y, n);
-    padded.vectorize(x, m.lanes, TailStrategy::RoundUp);
-}
-
 }  // namespace hconv::x86

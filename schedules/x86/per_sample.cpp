@@ -15,6 +15,32 @@ namespace hconv {
 
 using namespace Halide;
 
+// Sums of each channel's map, before all tasks: of some rows each, in parallel and in registers, then theirs.
+static void sum_in_parts(Func sum, const Var &c, const Var &n, int rows, const Problem &p, const Machine &m) {
+    const std::vector<RVar> area = sum.rvars(0);
+    RVar yo("yo"), yi("yi");
+    Var part("part");
+    const int height = x86::size_or(p.h, 64), parts = std::max(2, x86::ceil_div(height, rows));
+    Func some = sum.update().split(area[1], yo, yi, x86::ceil_div(height, parts), TailStrategy::GuardWithIf).rfactor(yo, part);
+    Func kept = some.in(sum);
+    x86::parallel_tasks(kept.compute_root(), part, n, p.n);
+    some.compute_at(kept, part).update().reorder(c, area[0], yi);
+    sum.compute_root().update().reorder(c, yo, n);
+    for (Stage st : {Stage(sum), sum.update(), Stage(kept), Stage(some), some.update()})
+        st.vectorize(c, m.lanes, TailStrategy::GuardWithIf);
+}
+
+// Sums of planes, before all tasks: as many partial ones as lanes, along the rows of each.
+static void sum_along_rows(Func sum, const Var &c, const Machine &m) {
+    sum.compute_root();
+    const std::vector<RVar> area = sum.rvars(0);
+    RVar xo("xo"), xi("xi");
+    Var lane("lane");
+    Func parts = sum.update().split(area[0], xo, xi, m.lanes, TailStrategy::GuardWithIf).rfactor(xi, lane);
+    parts.compute_at(sum, c).vectorize(lane).update().reorder(lane, xo, area[1]).vectorize(lane);
+    sum.update().reorder(xi, c);
+}
+
 template<typename Stages>
 struct Mixed : Schedule<Stages> {
     Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                // vectors of output channels in the block
@@ -94,8 +120,8 @@ struct Mixed : Schedule<Stages> {
         const Var at = in.blocks ? group : co.block;
         const bool long_sums = std::max(p.n, 1) * x86::size_or(p.w, 128) * x86::size_or(p.h, 64) >= 512;
         for (size_t i = 0; i < s.head.size(); ++i) {
-            if (i == 0 && p.nchw()) x86::sum_along_rows(s.head[i], s.ci, m);
-            else if (i == 0 && long_sums) x86::sum_in_parts(s.head[i], s.ci, s.n, rows * p.stride_h, p, m);
+            if (i == 0 && p.nchw()) sum_along_rows(s.head[i], s.ci, m);
+            else if (i == 0 && long_sums) sum_in_parts(s.head[i], s.ci, s.n, rows * p.stride_h, p, m);
             else schedule_generic(s.head[i], 0, false, t);
         }
         x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);

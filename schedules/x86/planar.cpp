@@ -6,6 +6,7 @@
 
 #include "schedules/schedule.h"
 #include "schedules/x86/idioms.h"
+#include "schedules/x86/planes.h"
 
 namespace hconv {
 

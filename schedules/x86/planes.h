@@ -1,10 +1,17 @@
-// planes.h - nchw for schedules whose lanes are channels: inputs staged as they lie, outputs transposed from a scratch.
+// planes.h - nchw: inputs staged as they lie and, where lanes are channels, outputs transposed from a scratch.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include "schedules/x86/idioms.h"
 
 namespace hconv::x86 {
+
+// The rows of planes that a task reads, copied with the zeros around them: those of all channels lie together.
+inline void stage_planes(Func padded, Func out, const Var &task, const Var &ci, const Var &x, const Var &y,
+                         const Var &n, const Machine &m) {
+    padded.compute_at(out, task).reorder_storage(x, ci, y, n).reorder(x, ci, y, n);
+    padded.vectorize(x, m.lanes, TailStrategy::RoundUp);
+}
 
 // The whole input of planes, before all tasks: rows of all channels lie together there, too.
 inline void stage_input_planes(Func padded, const Var &ci, const Var &x, const Var &y, const Var &n, const Machine &m) {
@@ -33,17 +40,6 @@ inline void store_along_rows(Func out, const Var &c, const Var &x, const Channel
     out.split(c, b.block, c, b.size(), p.co % b.size() ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
     out.vectorize(x, lanes, p.ow() % lanes ? TailStrategy::ShiftInwards : TailStrategy::RoundUp);
     if (p.ow() <= 8 * lanes) out.unroll(x);
-}
-
-// Sums of planes, before all tasks: as many partial ones as lanes, along the rows of each.
-inline void sum_along_rows(Func sum, const Var &c, const Machine &m) {
-    sum.compute_root();
-    const std::vector<Halide::RVar> area = sum.rvars(0);
-    Halide::RVar xo("xo"), xi("xi");
-    Var lane("lane");
-    Func parts = sum.update().split(area[0], xo, xi, m.lanes, TailStrategy::GuardWithIf).rfactor(xi, lane);
-    parts.compute_at(sum, c).vectorize(lane).update().reorder(lane, xo, area[1]).vectorize(lane);
-    sum.update().reorder(xi, c);
 }
 
 // Planes written from what has channels innermost: vectors of pixels, the block's planes one after the other.
