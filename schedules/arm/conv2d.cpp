@@ -59,8 +59,7 @@ void ByLane::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     // A small map is one task's rows: then its blocks of outputs are tasks.
     const bool small = !one_row && p.n == 1 && p.oh() != HCONV_OPEN && p.oh() <= rows;
     Var xo("xo"), xi("xi"), task("task"), yi("yi");
-    x86::ChannelBlocks co;
-    co.lanes = lanes_of(p, m), co.vectors = co_vecs;
+    const x86::ChannelBlocks co(lanes_of(p, m), co_vecs);
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
     x86::split_channels(s.out, s.co, co, p);
     if (!one_row) x86::split_rows(s.out, s.y, task, yi, rows, p.oh());

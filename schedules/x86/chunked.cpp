@@ -72,8 +72,7 @@ void Chunked::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
     Var xo("xo"), xi("xi"), task("task"), some("some"), lane("sl"), unrolled("su");
     RVar outer("outer"), inner("inner");
-    x86::ChannelBlocks co;
-    co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
+    const x86::ChannelBlocks co(x86::vector_lanes(p.co, m), co_vecs);
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
     x86::split_rows(s.out, s.y, task, s.y, rows, p.oh());
     if (p.nchw()) {

@@ -73,12 +73,12 @@ std::string Direct::layout(const hconv_tensor &t, const Problem &p, const Machin
 }
 
 void Direct::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
+    const Machine m = Machine::of(t);
     Var xo("xo"), xi("xi"), task("task"), yi("yi");
     const bool one_row = p.oh() == 1;
     // A small map is one task's rows: then its blocks of outputs are tasks.
     const bool small = !one_row && p.n == 1 && p.oh() != HCONV_OPEN && p.oh() <= rows;
-    x86::ChannelBlocks co;
-    co.lanes = lanes_of(p, Machine::of(t)), co.vectors = co_vecs;
+    const x86::ChannelBlocks co(lanes_of(p, m), co_vecs);
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
     x86::split_channels(s.out, s.co, co, p);
     if (!one_row) x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
@@ -97,12 +97,12 @@ void Direct::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, ci_u);
     const int inputs = p.ci / p.groups, staged = one_row ? inputs : p.ci;  // a task along a row has one block of outputs
     // Groups' channels are copied for their blocks alone, side by side, unless that reads parts of lines from far away.
-    const bool near = !p.open() && int64_t(p.h) * p.w * p.ci * 4 <= Machine::of(t).l2_bytes;
+    const bool near = !p.open() && int64_t(p.h) * p.w * p.ci * 4 <= m.l2_bytes;
     if (p.has_padding() && p.groups > 1 && !one_row && inputs >= (near ? co.lanes : 16)) {
-        x86::stage_rows(s.padded, s.out, co.block, s.ci, inputs, Machine::of(t));
+        x86::stage_rows(s.padded, s.out, co.block, s.ci, inputs, m);
         s.padded.bound_extent(s.ci, inputs);
-    } else if (p.has_padding() && small) x86::stage_input(s.padded, s.ci, s.iy, p.ci, Machine::of(t));
-    else if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, staged, Machine::of(t));
+    } else if (p.has_padding() && small) x86::stage_input(s.padded, s.ci, s.iy, p.ci, m);
+    else if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, staged, m);
 }
 
 }  // namespace hconv

@@ -59,8 +59,7 @@ std::string LargeWindow::layout(const hconv_tensor &t, const Problem &p, const M
 void LargeWindow::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
     Var xo("xo"), xi("xi"), task("task"), yi("yi");
-    x86::ChannelBlocks co;
-    co.lanes = x86::vector_lanes(p.co, m), co.vectors = vecs;
+    const x86::ChannelBlocks co(x86::vector_lanes(p.co, m), vecs);
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
     x86::split_channels(s.out, s.co, co, p);
     s.out.split(s.x, xo, xi, int(xs), p.ow() != HCONV_OPEN && p.ow() % xs == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);

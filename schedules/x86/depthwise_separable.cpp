@@ -119,8 +119,7 @@ static Func product_blocks(DepthwiseSeparableStages &s, const Problem &p, const 
 void Rows::apply(DepthwiseSeparableStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
     Var xo("xo"), xi("xi"), task("task"), yi("yi"), mo("mo"), lane("ml"), yo("yo"), yu("yu");
-    x86::ChannelBlocks co;
-    co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
+    const x86::ChannelBlocks co(x86::vector_lanes(p.co, m), co_vecs);
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
     x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
     Func blocks = product_blocks(s, p, co, xs, xo, yi, task, whole, m);

@@ -46,6 +46,9 @@ inline int even_lanes(int count, const Machine &m) {
 // Are so many rows a task another schedule than half as many?
 inline bool is_other_task(int rows, int height) { return rows == 1 || rows < 2 * height; }
 
+// Rows that the busier of two workers takes, who share `all` in tasks of so many.
+inline int busier(int rows, int all) { return rows * ceil_div(ceil_div(all, rows), 2); }
+
 // Output rows a task: their input, of that many channels, stays in about half the second cache; at least four, or
 // every task stages the window's reach again. Two workers, who share tasks, shall have as much to do as each other.
 inline int rows_of(const Problem &p, const Machine &m, int channels) {
@@ -53,10 +56,9 @@ inline int rows_of(const Problem &p, const Machine &m, int channels) {
     const int held = int(m.l2_bytes / 2 / row) - (p.kh - 1) * p.dilation_h, oh = size_or(p.oh(), 64);
     const int most = std::clamp(held / p.stride_h, 4, 16);
     if (oh <= most) return oh;
-    auto busier = [&](int rows) { return rows * ceil_div(ceil_div(oh, rows), 2); };
     int best = most, more = p.dilation_h == 1 ? std::max(most / 4, 3) : most / 4;
     for (int rows = most + more; rows >= std::max(4, most / 2); --rows)
-        if (busier(rows) < busier(best)) best = rows;
+        if (busier(rows, oh) < busier(best, oh)) best = rows;
     return best;
 }
 inline int rows_of(const Problem &p, const Machine &m) { return rows_of(p, m, p.ci); }
@@ -85,6 +87,7 @@ inline std::string blocked_layout(const hconv_tensor &t, int block) {
 struct ChannelBlocks {
     Var block{"cb"}, unrolled{"cu"}, lane{"cl"};
     int lanes, vectors;
+    ChannelBlocks(int lanes, int vectors) : lanes(lanes), vectors(vectors) {}
     int size() const { return lanes * vectors; }
 };
 inline void split_channels(Stage out, const Var &c, const ChannelBlocks &b, const Problem &p) {

@@ -37,16 +37,11 @@ private:
     x86::ChannelBlocks low_blocks(const Problem &p, const Machine &m) const;
 };
 
-x86::ChannelBlocks blocks_of(const Problem &conv, int vectors, const Machine &m) {
-    x86::ChannelBlocks co;
-    co.lanes = x86::vector_lanes(conv.co, m), co.vectors = vectors;
-    return co;
-}
 x86::ChannelBlocks Maps::high_blocks(const Problem &p, const Machine &m) const {
-    return blocks_of(high_conv(p), co_vecs, m);
+    return {x86::vector_lanes(high_conv(p).co, m), co_vecs};
 }
 x86::ChannelBlocks Maps::low_blocks(const Problem &p, const Machine &m) const {
-    return blocks_of(low_conv(p), low_co_vecs, m);
+    return {x86::vector_lanes(low_conv(p).co, m), low_co_vecs};
 }
 
 void set_tile(const Problem &p, const Problem &conv, const Machine &m, Knob &vectors, Knob &pixels, Knob &lines,

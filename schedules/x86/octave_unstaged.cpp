@@ -55,17 +55,14 @@ struct Map {
     int ci_u, rows;
     x86::ChannelBlocks co;
     Map(const Problem &conv, const Machine &m, int vectors, int xs, int ys, int ci_u, int rows)
-        : conv(conv), tile{vectors, xs, ys}, ci_u(ci_u), rows(rows) {
-        co.lanes = x86::vector_lanes(conv.co, m), co.vectors = vectors;
-    }
+        : conv(conv), tile{vectors, xs, ys}, ci_u(ci_u), rows(rows), co(x86::vector_lanes(conv.co, m), vectors) {}
 };
 
 // Rows in as many steps as two workers share evenly, up to 16.
 int even_rows(int oh, int step) {
-    auto busier = [&](int rows) { return rows * x86::ceil_div(x86::ceil_div(oh, rows), 2); };
     int best = step;
     for (int rows = step; rows <= std::min(oh, 16); rows += step)
-        if (busier(rows) <= busier(best)) best = rows;
+        if (x86::busier(rows, oh) <= x86::busier(best, oh)) best = rows;
     return best;
 }
 

@@ -204,9 +204,7 @@ private:
         else if (p.has_padding()) x86::stage_planes(s.padded, s.out, task, s.ci, s.ix, s.iy, s.n, m);
     }
     x86::ChannelBlocks channels(const Problem &p, const Machine &m) const {
-        x86::ChannelBlocks co;
-        co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
-        return co;
+        return {x86::vector_lanes(p.co, m), co_vecs};
     }
 };
 

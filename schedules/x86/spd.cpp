@@ -59,13 +59,14 @@ struct DirectSpd : Schedule<SpdStages> {
     }
 
     void apply(SpdStages &s, const Problem &given, const Target &t) const override {
+        const Machine m = Machine::of(t);
         Problem p = as_conv(given);
-        const x86::ChannelBlocks co = channels(p, Machine::of(t));
+        const x86::ChannelBlocks co = channels(p, m);
         Var xo("xo"), xi("xi"), task("task"), yi("yi");
         if (after(p)) p.co *= p.extra[HCONV_BLOCK] * p.extra[HCONV_BLOCK];
         x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
         s.acc.bound_extent(s.co, co.size());
-        if (p.nchw()) return planes(s, p, co, Machine::of(t));
+        if (p.nchw()) return planes(s, p, co, m);
         x86::split_channels(s.out, s.co, co, p);
         x86::split_rows(s.out, s.y, task, yi, rows, p.oh());
         const Expr ow = s.out.output_buffer().dim(1).extent();
@@ -75,10 +76,9 @@ struct DirectSpd : Schedule<SpdStages> {
             st.vectorize(co.lane).unroll(co.unrolled);
             x86::parallel_tasks(st, task, s.n, p.n);
         });
-        const int unroll = x86::channels_a_step(co_vecs, p.ci, Machine::of(t));
-        x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, unroll);
-        x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci, Machine::of(t));
-        if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, Machine::of(t));
+        x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, x86::channels_a_step(co_vecs, p.ci, m));
+        x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci, m);
+        if (p.has_padding()) x86::stage_rows(s.padded, s.out, task, s.ci, p.ci, m);
     }
 
 private:
@@ -93,9 +93,7 @@ private:
         if (p.has_padding()) x86::stage_planes(s.padded, s.out, task, s.ci, s.ix, s.iy, s.n, m);
     }
     x86::ChannelBlocks channels(const Problem &p, const Machine &m) const {
-        x86::ChannelBlocks co;
-        co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
-        return co;
+        return {x86::vector_lanes(p.co, m), co_vecs};
     }
 };
 

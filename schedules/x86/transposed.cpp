@@ -105,8 +105,7 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
     const Machine m = Machine::of(t);
     const int oh = hconv_transposed_oh(&p);
     Var xo("xo"), xi("xi"), yo("yo"), yu("yu"), task("task"), yi("yi"), lane("pl"), unrolled("pu");
-    x86::ChannelBlocks co;
-    co.lanes = x86::vector_lanes(p.co, m), co.vectors = co_vecs;
+    const x86::ChannelBlocks co(x86::vector_lanes(p.co, m), co_vecs);
     s.out.bound(s.co, 0, p.co);
     if (p.n != HCONV_OPEN) s.out.bound(s.n, 0, p.n);
     x86::split_rows(s.out, s.y, task, yi, rows * p.stride_h, oh);

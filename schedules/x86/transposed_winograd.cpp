@@ -158,8 +158,7 @@ void TransposedTiles::apply(TransposedWinogradStages &s, const Problem &p, const
     const Machine machine = Machine::of(target);
     const int in_lanes = x86::even_lanes(p.ci, machine), wide = s.wide();
     Var task("task"), chunk("chunk"), sx("sx"), sy("sy"), dx("dx"), dy("dy");
-    x86::ChannelBlocks co, part;
-    co.lanes = x86::vector_lanes(p.co, machine), co.vectors = co_vecs;
+    const x86::ChannelBlocks co(x86::vector_lanes(p.co, machine), co_vecs);
     s.out.bound(s.co, 0, p.co).bound(s.x, 0, hconv_transposed_ow(&p)).bound(s.y, 0, hconv_transposed_oh(&p)).bound(s.n, 0, p.n);
     std::vector<VarOrRVar> order;  // of the loops of an image's block
     if (p.nchw()) {
@@ -189,11 +188,11 @@ void TransposedTiles::apply(TransposedWinogradStages &s, const Problem &p, const
     }
     if (p.nchw()) {
         s.map.compute_at(s.out, co.block).bound_extent(s.co, co.size()).align_bounds(s.x, wide).align_bounds(s.y, wide);
-        s.map.split(s.co, part.unrolled, part.lane, co.lanes).split(s.x, sx, dx, wide).split(s.y, sy, dy, wide);
-        s.map.reorder({part.lane, dx, dy, part.unrolled, sx, sy, s.n}).vectorize(part.lane).unroll(dy);
+        s.map.split(s.co, co.unrolled, co.lane, co.lanes).split(s.x, sx, dx, wide).split(s.y, sy, dy, wide);
+        s.map.reorder({co.lane, dx, dy, co.unrolled, sx, sy, s.n}).vectorize(co.lane).unroll(dy);
         if (m == 2) s.map.unroll(dx);
         s.padded.compute_root().vectorize(s.ci, in_lanes).parallel(s.iy, 4, TailStrategy::GuardWithIf);
-        multiply(s, co, s.map, part.unrolled);
+        multiply(s, co, s.map, co.unrolled);
     } else multiply(s, co, s.out, co.unrolled);
     transform(s, p, machine, rows ? task : chunk);
 }

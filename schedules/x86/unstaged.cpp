@@ -126,8 +126,7 @@ void x86::Unstaged::loops(Conv2dStages &s, const Problem &p, const Target &t, in
     Var xo("xo"), xi("xi"), yo("yo"), yi("yi"), task("task"), phase("phase");
     const Machine m = Machine::of(t);
     const bool unrolled_rows = x86::unrolls_rows(p, ys), by_blocks = tasks_are_blocks(p, m);
-    x86::ChannelBlocks co;
-    co.lanes = lanes_of(p, m), co.vectors = co_vecs;
+    const x86::ChannelBlocks co(lanes_of(p, m), co_vecs);
     Problem whole = p;
     whole.co *= phases;
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, whole);

@@ -177,8 +177,7 @@ void WinogradTiles::apply(WinogradStages &s, const Problem &p, const Target &tar
     const int wide = m * p.dilation_w, high = m * p.dilation_h;
     const int works = x86::ceil_div(p.co, blocks * co_vecs * x86::vector_lanes(p.co, machine));
     Var part("part"), chunk("chunk"), group("group"), band("band"), sx("sx"), sy("sy"), dx("dx"), dy("dy");
-    x86::ChannelBlocks co;
-    co.lanes = x86::vector_lanes(p.co, machine), co.vectors = co_vecs;
+    const x86::ChannelBlocks co(x86::vector_lanes(p.co, machine), co_vecs);
     auto tiles = [&](Func f) {
         f.split(s.x, sx, dx, wide, TailStrategy::GuardWithIf).split(s.y, sy, dy, high, TailStrategy::GuardWithIf);
         if (p.dilation_w == 1) f.unroll(dx);
