@@ -221,9 +221,13 @@ inline int64_t map_bytes(const Problem &p) { return 4 * int64_t(p.ci) * size_or(
 
 // Do a tile's lines of the output, and of what is added to it, come from afar, and late? (AVX-512, groups with strides: no gain.)
 inline bool outputs_are_far(const Problem &p, const Machine &m) {
-    int64_t bytes = p.residual() ? 8 : 4;
-    for (const hconv_tensor &t : p.tensors())
-        for (int d = 0; t.role == HCONV_OUTPUT && d < t.rank; ++d) bytes *= size_or(int(t.extent[d]), 64);
+    int64_t bytes = 0;
+    for (const hconv_tensor &t : p.tensors()) {
+        if (t.role != HCONV_OUTPUT) continue;
+        int64_t written = p.residual() ? 8 : 4;
+        for (int d = 0; d < t.rank; ++d) written *= size_or(int(t.extent[d]), 64);
+        bytes += written;
+    }
     return m.lanes == 8 && !p.nchw() && (p.groups == 1 || p.stride_w == 1) && bytes > 4 * m.l2_bytes;
 }
 
