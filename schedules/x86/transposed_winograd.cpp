@@ -36,33 +36,53 @@ struct TransposedTiles : Schedule<TransposedWinogradStages> {
 private:
     bool pays = false;
     double fit(const Problem &, const Machine &, int outputs);
+    void choose_block(const Problem &, const Machine &);
+    int rows_of_band(const Problem &, const Machine &) const;
+    int parts_of(const Problem &, const Machine &) const;
     void multiply(TransposedWinogradStages &, const x86::ChannelBlocks &co, Func to, const Var &at) const;
     void transform(TransposedWinogradStages &, const Problem &, const Machine &, const Var &at) const;
 };
 
 static int tiles_wide(const Problem &p, int m) { return x86::ceil_div(hconv_transposed_ow(&p), 2 * m); }
 static int tiles_high(const Problem &p, int m) { return x86::ceil_div(hconv_transposed_oh(&p), 2 * m); }
+static double weight_bytes(const Problem &p) { return 64.0 * p.ci * p.co; }
 
 // Half of what takes less time, multiply-adds or what comes from behind the caches at eight bytes a cycle, is not hidden.
 static double both(double cycles, double streamed) { return std::max(cycles, streamed) + std::min(cycles, streamed) / 2; }
 static double weight_cycles(const Problem &p, const Machine &machine) {
-    const double bytes = 64.0 * p.ci * p.co;
-    return bytes > machine.l2_bytes ? bytes / 8 : 0;
+    return weight_bytes(p) > machine.l2_bytes ? weight_bytes(p) / 8 : 0;
 }
 
-// Takes the best knobs for m. The cycles that they take: multiply-adds, among them windows' transforms; spectrum and outputs.
-double TransposedTiles::fit(const Problem &p, const Machine &machine, int outputs) {
-    m = outputs, rows = 0, parts = 1;
+// What differs between instruction sets.
+struct Costs {
+    int least_by_2, least_by_4;  // tiles that share a window's additions, enough of them to hold one product, of m = 2 and 4
+    bool shared_by_vectors;      // do these additions weigh less where a block has two vectors?
+    int products_by_2;           // multiply-adds of a tile, an input and an output channel, of m = 2
+    int part;                    // channels of a part, of taps that only one block of tiles reads
+    bool streams;                // do the taps of each vector of a block lie apart, as a stream?
+};
+
+// Sixteen wide registers hold the sums of few tiles. Their first caches have eight ways, which four taps of a stream share.
+static Costs costs_of(const Machine &machine) {
+    constexpr int all = 1 << 30;
+    return machine.lanes == 8 ? Costs{all, 4, true, 48, all, false} : Costs{8, 8, false, 41, 32, true};
+}
+
+// Numbers of vectors that a block may have: two, which share their loads, leave registers for fewer tiles.
+static std::vector<int> vectors_of_block(int vectors, int held, const Machine &machine) {
+    if (machine.lanes == 8 && vectors % 2 == 0 && held == 1) return {2, 1};
+    if (machine.lanes == 16 && vectors > 1 && held < 5) return {2};
+    return {1};
+}
+
+// The block that covers the tiles in the least time.
+void TransposedTiles::choose_block(const Problem &p, const Machine &machine) {
     const int wide = tiles_wide(p, m), high = tiles_high(p, m), vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, machine));
-    // Few tiles share a window's additions: then a row's products do. Sixteen wide registers hold the sums of few tiles, or of fewer
-    // and two vectors, which share their loads.
-    held = (m == 4 || machine.lanes != 8) && wide * high * p.n >= (machine.lanes == 8 ? 4 : 8) ? 1 : m + 1;
-    std::vector<int> counts{machine.lanes == 16 && vectors > 1 && held < 5 ? 2 : 1};
-    if (machine.lanes == 8 && vectors % 2 == 0 && held == 1) counts = {2, 1};
+    const bool shared = costs_of(machine).shared_by_vectors;
     const int spare = m == 4 && held == 1 ? 2 : 0;  // tiles' worth of registers for a window's additions
     int least = 1 << 30;
-    for (int vecs : counts) {
-        const int window = held > 1 ? m / 2 : machine.lanes == 8 ? m / vecs : m;  // they, in multiply-adds of a tile
+    for (int vecs : vectors_of_block(vectors, held, machine)) {
+        const int window = held > 1 ? m / 2 : shared ? m / vecs : m;  // they, in multiply-adds of a tile
         for (int ns : {1, 2, 4})
             for (int ys : {1, 2, 4})
                 for (int xs = 1; x86::fits_registers({held * vecs, xs * ys * ns + spare}, machine); ++xs) {
@@ -72,25 +92,41 @@ double TransposedTiles::fit(const Problem &p, const Machine &machine, int output
                         least = time, co_vecs = vecs, txs = xs, tys = ys, images = ns;
                 }
     }
-    // As many rows a band as leave two workers as much to do as each other; the spectrum of F(4,2)'s stays in the second cache.
-    auto busier = [&](int r) { return r * x86::ceil_div(x86::ceil_div(high, r), 2); };
-    const double sums = double(p.ci) * p.co;
-    if (wide * high >= (m == 2 ? 36 : 16)) {
-        const int most = m == 4 ? (800 * p.ci * wide > 1 << 19 ? 1 : 2) : 64 * sums > 2 * machine.l2_bytes ? 4 : 2;
-        rows = std::max(int(tys), most);
-        for (int r = rows; r >= tys; --r)
-            if (r % tys == 0 && busier(r) < busier(rows)) rows = r;
-    } else if (m == 2 || held == 5) {
-        // Taps that a block reads thrice come from the second cache, but from behind it as longer streams.
-        const bool once = wide * high * p.n <= txs * tys * images;
-        parts = once && machine.lanes == 8 ? 1 : std::max(1, p.ci / (once ? 32 : 64));
-        while (p.ci % parts) parts = parts - 1;
-    }
-    const int block = txs * tys * images, all_rows = rows && p.n == 1 ? 2 * busier(rows) : x86::ceil_div(high, tys) * tys;
+}
+
+// As many rows a band as leave two workers as much to do as each other; the spectrum of F(4,2)'s stays in the second cache.
+int TransposedTiles::rows_of_band(const Problem &p, const Machine &machine) const {
+    const int high = tiles_high(p, m), by_2 = weight_bytes(p) > 2 * machine.l2_bytes ? 4 : 2;
+    const int by_4 = 800 * p.ci * tiles_wide(p, m) > 1 << 19 ? 1 : 2;
+    int best = std::max<int>(tys, m == 4 ? by_4 : by_2);
+    for (int r = best; r >= tys; --r)
+        if (r % tys == 0 && x86::busier(r, high) < x86::busier(best, high)) best = r;
+    return best;
+}
+
+// Taps that a block reads thrice come from the second cache, but from behind it as longer streams.
+int TransposedTiles::parts_of(const Problem &p, const Machine &machine) const {
+    const bool once = tiles_wide(p, m) * tiles_high(p, m) * p.n <= txs * tys * images;
+    int count = std::max(1, p.ci / (once ? costs_of(machine).part : 64));
+    while (p.ci % count) --count;
+    return count;
+}
+
+// Takes the best knobs for m. The cycles that they take: multiply-adds, among them windows' transforms; spectrum and outputs.
+double TransposedTiles::fit(const Problem &p, const Machine &machine, int outputs) {
+    m = outputs, rows = 0, parts = 1;
+    const Costs costs = costs_of(machine);
+    const int wide = tiles_wide(p, m), high = tiles_high(p, m);
+    // Few tiles share a window's additions: then a row's products do.
+    held = wide * high * p.n >= (m == 2 ? costs.least_by_2 : costs.least_by_4) ? 1 : m + 1;
+    choose_block(p, machine);
+    if (wide * high >= (m == 2 ? 36 : 16)) rows = rows_of_band(p, machine);
+    else if (m == 2 || held == 5) parts = parts_of(p, machine);
+    const int block = txs * tys * images, all_rows = rows && p.n == 1 ? 2 * x86::busier(rows, high) : x86::ceil_div(high, tys) * tys;
     const double tiles = double(x86::ceil_div(p.n, images)) * images * x86::ceil_div(wide, txs) * txs * all_rows;
-    const int sharing = machine.lanes == 8 ? block * co_vecs : block;
-    const double products = m == 2 ? (machine.lanes == 8 ? 48 : 41) : 100 + (held == 1 ? 260.0 : 200.0) / sharing;
-    const double inputs = m == 2 ? 64 : 500, results = m == 2 ? 100 : 700;
+    const int sharing = costs.shared_by_vectors ? block * co_vecs : block;
+    const double products = m == 2 ? costs.products_by_2 : 100 + (held == 1 ? 260.0 : 200.0) / sharing;
+    const double sums = double(p.ci) * p.co, inputs = m == 2 ? 64 : 500, results = m == 2 ? 100 : 700;
     return both(tiles * products * sums / machine.lanes / 2, weight_cycles(p, machine)) +
            tiles * (inputs * p.ci + results * p.co) / machine.lanes;
 }
@@ -112,8 +148,8 @@ bool TransposedTiles::feasible(const Problem &p, const Machine &machine) const {
 
 std::string TransposedTiles::layout(const hconv_tensor &t, const Problem &p, const Machine &machine) const {
     const int lanes = x86::vector_lanes(p.co, machine), block = lanes * co_vecs;
-    // Each vector a stream of its own, where that fills all blocks, but for the eight ways of a cache that four taps share.
-    return x86::blocked_layout(t, p.co % block || machine.lanes == 8 ? block : lanes);
+    // Each vector a stream of its own, where that fills all blocks.
+    return x86::blocked_layout(t, p.co % block == 0 && costs_of(machine).streams ? lanes : block);
 }
 
 // Products are transformed along their row as they leave registers or, of four outputs, kept until the store to `to`.
