@@ -26,6 +26,9 @@ struct Phases : Schedule<TransposedStages> {
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
     void formulate(TransposedStages &s) const override { s.rows_left_out = ys == 1; }
     void apply(TransposedStages &, const Problem &, const Target &) const override;
+
+private:
+    void sum(TransposedStages &, const Problem &, Func band, const x86::ChannelBlocks &co, const Machine &) const;
 };
 
 // Rows of the output that a phase has; a stand-in where they are open.
@@ -54,22 +57,26 @@ static x86::MapTile best_phase_tile(int vectors, int columns, int rows, const Ma
     return best;
 }
 
-void Phases::defaults(const Problem &p, const Machine &m) {
-    int lanes = x86::vector_lanes(p.co, m), columns = phase_size(hconv_transposed_ow(&p), p.stride_w);
-    x86::RegisterTile tile = x86::best_exact_tile(x86::ceil_div(p.co, lanes), columns, m);
-    if (p.groups > 1) tile = {1, std::min(columns, 8)};
-    // Rows of a narrow map together are a block.
-    const int phase_rows = phase_size(hconv_transposed_oh(&p), p.stride_h), high = 14 / columns > 1 ? x86::even_parts(phase_rows, 14 / columns) : 1;
-    const x86::RegisterTile square = x86::best_tile(x86::ceil_div(p.co, lanes), columns * high, m);
-    if (p.groups == 1 && high > 1 && square.scalars == columns * high) ys = high, tile = {square.vectors, columns};
+// The block for other registers, for groups and for open sizes: of one row, unless the phase is narrow.
+static x86::MapTile usual_tile(const Problem &p, int vectors, int columns, int rows, const Machine &m) {
     // Of one small image every weight is read once: for all pixels.
-    if (p.n == 1 && columns * phase_rows <= 16 && x86::fits_registers({1, columns * phase_rows}, m)) ys = phase_rows, tile = {1, columns};
-    if (m.lanes == 8 && p.groups == 1 && !p.open()) {
-        const x86::MapTile best = best_phase_tile(x86::ceil_div(p.co, lanes), columns, phase_rows, m);
-        ys = best.ys, tile = {best.vectors, best.xs};
-    }
-    co_vecs = tile.vectors, xs = x86::tile_width(phase_columns(p), columns, tile.scalars);
-    double row_bytes = 4.0 * columns * p.stride_w * p.stride_h * lanes * tile.vectors;
+    if (p.n == 1 && columns * rows <= 16 && x86::fits_registers({1, columns * rows}, m)) return {1, columns, rows};
+    if (p.groups > 1) return {1, std::min(columns, 8), 1};
+    // Rows of a narrow map together are a block.
+    const int high = 14 / columns > 1 ? x86::even_parts(rows, 14 / columns) : 1;
+    const x86::RegisterTile square = x86::best_tile(vectors, columns * high, m);
+    if (high > 1 && square.scalars == columns * high) return {square.vectors, columns, high};
+    const x86::RegisterTile row = x86::best_exact_tile(vectors, columns, m);
+    return {row.vectors, row.scalars, 1};
+}
+
+void Phases::defaults(const Problem &p, const Machine &m) {
+    const int lanes = x86::vector_lanes(p.co, m), vectors = x86::ceil_div(p.co, lanes);
+    const int columns = phase_size(hconv_transposed_ow(&p), p.stride_w), phase_rows = phase_size(hconv_transposed_oh(&p), p.stride_h);
+    const x86::MapTile tile = m.lanes == 8 && p.groups == 1 && !p.open() ? best_phase_tile(vectors, columns, phase_rows, m)
+                                                                         : usual_tile(p, vectors, columns, phase_rows, m);
+    co_vecs = tile.vectors, xs = x86::tile_width(phase_columns(p), columns, tile.xs), ys = tile.ys;
+    const double row_bytes = 4.0 * columns * p.stride_w * p.stride_h * lanes * tile.vectors;
     rows = x86::even_parts(phase_rows, int(std::clamp(m.l2_bytes / 2 / row_bytes, 2.0, 8.0)));
 }
 
@@ -97,14 +104,37 @@ bool Phases::promising(const Problem &p, const Machine &m) const {
 }
 
 std::string Phases::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
-    std::string block = std::to_string(x86::vector_lanes(p.co, m) * co_vecs) + "o", letters = t.letters;
-    return letters == "oihw" ? "Ohwi" + block : letters == "o" ? "O" + block : "";
+    return x86::blocked_layout(t, x86::vector_lanes(p.co, m) * co_vecs);
+}
+
+// The phases of a band: their blocks, and the sums of each in registers.
+void Phases::sum(TransposedStages &s, const Problem &p, Func band, const x86::ChannelBlocks &co, const Machine &m) const {
+    Var xo("xo"), xi("xi"), yo("yo"), yu("yu"), lane("pl"), unrolled("pu");
+    if (x86::narrower_last(phase_columns(p), xs)) band.bound(s.xq, 0, phase_columns(p));
+    band.split(s.co, unrolled, lane, co.lanes);
+    x86::split_row(band, s.xq, xo, xi, xs, TailStrategy::RoundUp, phase_columns(p));
+    band.split(s.yq, yo, yu, int(ys), TailStrategy::RoundUp).unroll(yu);
+    band.reorder({lane, unrolled, xi, yu, xo, yo, s.px, s.py, s.n}).vectorize(lane).unroll(unrolled);
+    band.reorder_storage(s.co, s.px, s.xq, s.py, s.yq, s.n);
+    s.acc.bound_extent(s.co, co.size());
+    const int inputs = p.ci / p.groups;
+    x86::accumulate_in_registers(s.acc, band, xo, s.co, s.xq, s.r, co.lanes, x86::channels_a_step(co_vecs, inputs, m));
+    s.acc.unroll(s.yq).update().reorder({s.co, s.xq, s.yq, s.r.x, s.r.y, s.r.z}).unroll(s.yq);
+    // A phase's few taps a channel, where sums leave registers for their weights: as many streams from behind the caches.
+    if (m.lanes == 16 && co_vecs * xs * ys <= m.vector_registers / 2 && few_taps(p))
+        s.acc.update().reorder({s.co, s.xq, s.yq, s.r.y, s.r.z, s.r.x}).unroll(s.r.y).unroll(s.r.z);
+    if (p.nchw() || depthwise(p) || p.dilation_h > 1 || p.dilation_w > 1) return;
+    x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, inputs, m);
+    if (m.multiplies_by_lane && inputs % 2 == 0) {
+        if (ys == 1) s.padded.in(s.acc).bound_extent(s.iy, 1);
+        s.padded.in(s.acc).unroll(s.iy);
+    }
 }
 
 void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
     const int oh = hconv_transposed_oh(&p);
-    Var xo("xo"), xi("xi"), yo("yo"), yu("yu"), task("task"), yi("yi"), lane("pl"), unrolled("pu");
+    Var task("task"), yi("yi");
     const x86::ChannelBlocks co(x86::vector_lanes(p.co, m), co_vecs);
     s.out.bound(s.co, 0, p.co);
     if (p.n != HCONV_OPEN) s.out.bound(s.n, 0, p.n);
@@ -119,28 +149,9 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
     const bool small = oh != HCONV_OPEN && oh <= rows * p.stride_h;  // one task's rows: then its blocks are tasks
     if (small) s.out.fuse(task, s.n, task).fuse(task, co.block, task).parallel(task);
     else x86::parallel_tasks(s.out, task, s.n, p.n);
-
     Func band = s.acc.in(s.out);
     band.compute_at(s.out, small ? task : co.block).bound_extent(s.co, co.size());
-    if (x86::narrower_last(phase_columns(p), xs)) band.bound(s.xq, 0, phase_columns(p));
-    band.split(s.co, unrolled, lane, co.lanes);
-    x86::split_row(band, s.xq, xo, xi, xs, TailStrategy::RoundUp, phase_columns(p));
-    band.split(s.yq, yo, yu, int(ys), TailStrategy::RoundUp).unroll(yu);
-    band.reorder({lane, unrolled, xi, yu, xo, yo, s.px, s.py, s.n}).vectorize(lane).unroll(unrolled);
-    band.reorder_storage(s.co, s.px, s.xq, s.py, s.yq, s.n);
-    s.acc.bound_extent(s.co, co.size());
-    const int unroll = x86::channels_a_step(co_vecs, p.ci / p.groups, m);
-    x86::accumulate_in_registers(s.acc, band, xo, s.co, s.xq, s.r, co.lanes, unroll);
-    s.acc.unroll(s.yq).update().reorder({s.co, s.xq, s.yq, s.r.x, s.r.y, s.r.z}).unroll(s.yq);
-    // A phase's few taps a channel, where sums leave registers for their weights: as many streams from behind the caches.
-    if (m.lanes == 16 && co_vecs * xs * ys <= m.vector_registers / 2 && few_taps(p))
-        s.acc.update().reorder({s.co, s.xq, s.yq, s.r.y, s.r.z, s.r.x}).unroll(s.r.y).unroll(s.r.z);
-    const bool plain = !p.nchw() && !depthwise(p) && p.dilation_h == 1 && p.dilation_w == 1;
-    if (plain) x86::multiply_by_lanes(s.acc, 0, s.padded, s.ci, s.ix, s.r.x, p.ci / p.groups, m);
-    if (plain && m.multiplies_by_lane && p.ci / p.groups % 2 == 0) {
-        if (ys == 1) s.padded.in(s.acc).bound_extent(s.iy, 1);
-        s.padded.in(s.acc).unroll(s.iy);
-    }
+    sum(s, p, band, co, m);
     if (p.nchw() && !depthwise(p)) {
         s.padded.compute_at(s.out, task).reorder(s.ix, s.ci, s.iy, s.n).reorder_storage(s.ix, s.ci, s.iy, s.n);
         s.padded.vectorize(s.ix, m.lanes, TailStrategy::RoundUp);
