@@ -32,6 +32,13 @@ private:
     bool pays = false;
 };
 
+// As many channels as the least second cache holds the weights of; most caches hold twice that.
+static int near_channels(const Problem &p, int64_t channel, const Machine &m) {
+    int parts = 1;
+    while (p.ci % parts || (p.ci / parts * channel > m.l2_bytes && parts < p.ci)) ++parts;
+    return p.ci / parts;
+}
+
 void Chunked::defaults(const Problem &p, const Machine &m) {
     if (p.open()) return;
     const int vectors = x86::ceil_div(p.co, x86::vector_lanes(p.co, m));
@@ -41,20 +48,19 @@ void Chunked::defaults(const Problem &p, const Machine &m) {
     rows = x86::even_parts(p.oh(), x86::ceil_div(1200, p.ow()));
     // A step's pixels lie in one set of the first cache, which does not hold them; planes lie pages apart.
     spread = p.nchw() || (x86::fill_a_set(p) && xs >= 12);
-    ci_u = m.lanes == 16 ? 2 : 1;
     const int64_t channel = int64_t(4) * p.kh * p.kw * co_vecs * m.lanes, weights = p.ci * channel;
-    pays = weights > 2 << 20 && tile.ys == 1;
-    if (m.lanes != 8) return;
-    // As many channels as the least second cache holds the weights of; most caches hold twice that. A few are summed in less time
-    // than it takes to begin and to end their sum; every image reads all weights, of which low maps make little use. Two workers
-    // share blocks.
-    chunk = p.ci;
-    for (int parts = 2; chunk * channel > m.l2_bytes && chunk > 1; ++parts)
-        if (p.ci % parts == 0) chunk = p.ci / parts;
+    if (m.lanes != 8) {
+        ci_u = m.lanes == 16 ? 2 : 1;
+        pays = weights > 2 << 20 && tile.ys == 1;
+        return;
+    }
+    chunk = near_channels(p, channel, m);
+    ci_u = x86::takes_taps_in_turn({co_vecs, xs}, p, m) ? 1 : x86::channels_a_step(co_vecs, chunk, m);
+    // A few channels are summed in less time than it takes to begin and to end their sum; every image reads all weights, of which
+    // low maps make little use. Two workers share blocks.
     const int blocks = vectors / co_vecs;
     pays = weights > 2 * m.l2_bytes && chunk >= 32 && (p.n == 1 || p.oh() * p.ow() >= 128) && (blocks % 2 == 0 || blocks > 8) &&
            x86::holds_pixels({co_vecs, xs}, m) && p.kw > 1;
-    if (!x86::takes_taps_in_turn({co_vecs, xs}, p, m)) ci_u = x86::channels_a_step(co_vecs, chunk, m);
 }
 
 bool Chunked::feasible(const Problem &p, const Machine &m) const {
