@@ -16,7 +16,7 @@ using namespace Halide;
 
 namespace {
 
-constexpr int open_width = 8;  // blocks for sub-bands of any width: small maps are not computed in vain
+constexpr int open_block = 8;  // of sub-bands of any width: small maps are not computed in vain
 
 // Pixels of a row, of so many sub-bands at once.
 struct Block {
@@ -55,7 +55,7 @@ Block Pyramid::block_of(int w, int bands, int kw, const Machine &m) const {
     return best;
 }
 Block Pyramid::block_of(const Problem &p, const hconv_wtconv &o, int level, const Machine &m) const {
-    return block_of(x86::size_or(hconv_wtconv_size(p.w, level + 1), open_width), o.bands, p.kw, m);
+    return block_of(x86::size_or(hconv_wtconv_size(p.w, level + 1), open_block), o.bands, p.kw, m);
 }
 
 // Channels of a task lie ci apart: where few sets of the first cache would hold the rows of a window, they are copied.
@@ -69,9 +69,8 @@ void Pyramid::defaults(const Problem &p, const Machine &m) {
 
 // The widest vector that divides the channels; 0: none does.
 int lanes_of(const Problem &p, const Machine &m) {
-    for (int lanes = m.lanes; lanes >= 4; lanes /= 2)
-        if (p.ci % lanes == 0) return lanes;
-    return 0;
+    const int lanes = x86::even_lanes(p.ci, m);
+    return lanes >= 4 ? lanes : 0;
 }
 
 bool Pyramid::feasible(const Problem &p, const Machine &m) const {
