@@ -65,13 +65,11 @@ void Chunked::defaults(const Problem &p, const Machine &m) {
 
 bool Chunked::feasible(const Problem &p, const Machine &m) const {
     return !p.open() && p.oh() > 1 && p.groups == 1 && rows >= 1 && ci_u >= 1 && chunk >= 1 && p.ci % chunk == 0 && chunk % ci_u == 0 &&
-           co_vecs >= 1 && xs >= 1 && xs <= p.ow() && x86::ceil_div(p.ow(), std::max<int>(xs, 1)) * p.kw * co_vecs * xs <= 2000 &&
-           (x86::fits_registers({co_vecs, xs}, m) || x86::holds_pixels({co_vecs, xs}, m));
+           co_vecs >= 1 && xs >= 1 && xs <= p.ow() && x86::row_is_short(p, co_vecs, xs) && x86::fits_either_way({co_vecs, xs}, m);
 }
 
 std::string Chunked::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
-    const int lanes = x86::vector_lanes(p.co, m), block = lanes * co_vecs;
-    return x86::blocked_layout(t, x86::large_weights(p, m) && p.co % block == 0 ? lanes : block);
+    return x86::map_layout(t, x86::vector_lanes(p.co, m), co_vecs, p, m);
 }
 
 void Chunked::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
@@ -98,7 +96,7 @@ void Chunked::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     sums.vectorize(lane).unroll(unrolled).unroll(xi).unroll(xo);
     part.compute_at(s.acc, xo).bound_extent(s.co, co.size()).reorder(s.co, s.x, s.y).unroll(s.x);
     part.update().reorder({s.co, s.x, s.y, inner, s.r.y, s.r.z}).unroll(s.x).unroll(s.r.y);
-    x86::order_sum(part.update(), {co_vecs, xs}, s.co, s.x, s.y, inner, s.r.y, p, m);
+    x86::order_sum(part.update(), {s.co, s.x, s.y, inner, s.r.y}, {co_vecs, xs}, p, m);
     for (Stage st : {Stage(part), part.update()}) st.vectorize(s.co, co.lanes).unroll(s.co).unroll(s.y);
     if (ci_u > 1) part.update().unroll(inner, int(ci_u));
     if (spread) x86::stage_apart(s, p, m);

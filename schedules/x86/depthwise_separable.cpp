@@ -78,7 +78,7 @@ bool Rows::feasible(const Problem &p, const Machine &m) const {
     return rows >= 1 && !(whole && (p.open() || p.nchw() || staged)) && co_vecs >= 1 && ci_u >= 1 &&
            middle_channels(p) % ci_u == 0 && xs >= 1 && xs <= x86::size_or(p.ow(), 1000) && dw_xs >= 1 &&
            dw_ys >= 1 && dw_xs * dw_ys + 3 <= m.vector_registers &&
-           (x86::fits_registers({co_vecs, xs}, m) || x86::holds_pixels({co_vecs, xs}, m));
+           x86::fits_either_way({co_vecs, xs}, m);
 }
 
 std::string Rows::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {

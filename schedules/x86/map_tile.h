@@ -30,17 +30,26 @@ inline double tile_cycles(int vectors, int pixels, bool pixels_held, const Probl
     return step * (p.ci / p.groups) * p.kh * p.kw + 8.0 * lines;
 }
 
+// Is there room for the tile, in either way?
+inline bool fits_either_way(const RegisterTile &t, const Machine &m) { return fits_registers(t, m) || holds_pixels(t, m); }
+
 // Registers hold a block's sums, its weights and a broadcast: without that one every multiply-add loads.
 inline bool holds(const RegisterTile &t, const Machine &m) {
     return t.vectors * t.scalars + t.vectors + 1 <= m.vector_registers && fits_registers(t, m);
 }
 
 // The order of a tile's sum, which is unrolled but for its channels and rows of taps.
-inline void order_sum(Stage sum, const RegisterTile &t, const Var &co, const Var &x, const Var &y, const RVar &ci, const RVar &kx,
-                      const Problem &p, const Machine &m) {
-    if (takes_taps_in_turn(t, p, m)) sum.reorder({x, y, co, kx, ci});
-    else if (holds_pixels(t, m)) sum.reorder({x, y, co, ci, kx});
+struct SumLoops {
+    Var co, x, y;
+    RVar ci, kx;
+};
+inline void order_sum(Stage sum, const SumLoops &l, const RegisterTile &t, const Problem &p, const Machine &m) {
+    if (takes_taps_in_turn(t, p, m)) sum.reorder({l.x, l.y, l.co, l.kx, l.ci});
+    else if (holds_pixels(t, m)) sum.reorder({l.x, l.y, l.co, l.ci, l.kx});
 }
+
+// A row's tiles are unrolled: so long is their code at most.
+inline bool row_is_short(const Problem &p, int vectors, int xs) { return ceil_div(p.ow(), xs) * p.kw * vectors * xs <= 2000; }
 
 // The rows of a small map are unrolled, which lets blocks have several.
 inline int most_rows(const Problem &p) { return p.oh() <= 16 && p.ow() < 14 ? std::min(4, p.oh()) : 1; }
@@ -53,6 +62,9 @@ inline int64_t weight_bytes(const Problem &p) { return 4 * int64_t(p.co) * (p.ci
 // They come faster as a stream a vector, each fetched ahead, than as one; not where the first cache has eight ways, which the
 // lines of four streams and the pixels, a power of two apart, push each other out of.
 inline bool large_weights(const Problem &p, const Machine &m) { return m.lanes == 16 && weight_bytes(p) > 4 * m.l2_bytes; }
+inline std::string map_layout(const hconv_tensor &t, int lanes, int vectors, const Problem &p, const Machine &m) {
+    return blocked_layout(t, large_weights(p, m) && p.co % (lanes * vectors) == 0 ? lanes : lanes * vectors);
+}
 
 // Weights that outweigh an image that stays in the second cache are read once: then tasks are blocks of outputs.
 inline bool weights_outweigh(const Problem &p, const Machine &m) {

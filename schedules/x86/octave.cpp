@@ -84,10 +84,7 @@ bool Maps::feasible(const Problem &p, const Machine &m) const {
 }
 
 std::string Maps::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
-    const std::string name = t.name;
-    if (name == "slope") return "";
-    const bool low = name == "bias_l" || name == "h2l.weight" || name == "l2l.weight";
-    return x86::blocked_layout(t, (low ? low_blocks(p, m) : high_blocks(p, m)).size());
+    return octave_layout(t, high_blocks(p, m).size(), low_blocks(p, m).size());
 }
 
 // Sums of a tile in registers: every update of acc over its path's window.

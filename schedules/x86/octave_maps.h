@@ -4,9 +4,11 @@
 
 #include "generators/octave.h"
 #include "runtime/variants/octave.h"
+#include "schedules/x86/idioms.h"
 
 #include <algorithm>
 #include <initializer_list>
+#include <string>
 
 namespace hconv {
 
@@ -30,6 +32,13 @@ inline Problem high_conv(const Problem &p) {
 inline Problem low_conv(const Problem &p) {
     const hconv_octave o = hconv_octave_of(&p);
     return as_conv(p, {HCONV_HL, HCONV_LL}, o.co_l, o.ohl, o.owl);
+}
+
+// Parameters packed by the blocks, of so many channels, of the map whose sums they belong to.
+inline std::string octave_layout(const hconv_tensor &t, int high, int low) {
+    const std::string name = t.name;
+    if (name == "slope") return "";  // of both
+    return x86::blocked_layout(t, name == "bias_l" || name == "h2l.weight" || name == "l2l.weight" ? low : high);
 }
 
 }  // namespace hconv

@@ -99,18 +99,14 @@ bool UnstagedMaps::feasible(const Problem &p, const Machine &m) const {
     auto fits = [&](const Problem &conv, int vectors, int xs, int ys, int rows) {
         return vectors >= 1 && xs >= 1 && ys >= 1 && rows >= 1 && xs <= conv.ow() && ys <= conv.oh() &&
                (ys == 1 || (conv.oh() <= rows && conv.oh() <= 8 * ys)) &&
-               x86::ceil_div(conv.ow(), xs) * conv.kw * vectors * xs <= 2000 &&
-               (x86::fits_registers({vectors, xs * ys}, m) || x86::holds_pixels({vectors, xs * ys}, m));
+               x86::row_is_short(conv, vectors, xs) && x86::fits_either_way({vectors, xs * ys}, m);
     };
     return (!o.co_h || fits(high_conv(p), co_vecs, xs, ys, rows)) &&
            (!o.co_l || fits(low_conv(p), low_co_vecs, low_xs, low_ys, low_rows));
 }
 
 std::string UnstagedMaps::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
-    const std::string name = t.name;
-    if (name == "slope") return "";
-    const bool low = name == "bias_l" || name == "h2l.weight" || name == "l2l.weight";
-    return x86::blocked_layout(t, x86::vector_lanes(low ? low_conv(p).co : high_conv(p).co, m) * (low ? low_co_vecs : co_vecs));
+    return octave_layout(t, x86::vector_lanes(high_conv(p).co, m) * co_vecs, x86::vector_lanes(low_conv(p).co, m) * low_co_vecs);
 }
 
 // Tiles of `out`, whose place in the map is known, and their sums in registers.
@@ -125,7 +121,7 @@ void sum_tiles(const OctaveStages &s, const OctaveSum &sum, Func out, const Map 
         const RDom &r = s.path[sum.paths[i]].r;
         Stage st = acc.update(int(i));
         st.reorder({s.c, s.x, s.y, r.x, r.y, r.z}).vectorize(s.c, co.lanes).unroll(s.c).unroll(s.x).unroll(s.y).unroll(r.y);
-        x86::order_sum(st, {co.vectors, map.tile.xs * map.tile.ys}, s.c, s.x, s.y, r.x, r.y, map.conv, m);
+        x86::order_sum(st, {s.c, s.x, s.y, r.x, r.y}, {co.vectors, map.tile.xs * map.tile.ys}, map.conv, m);
         if (map.ci_u > 1) st.unroll(r.x, map.ci_u);
         if (map.tile.ys > 1) st.unroll(r.z);
     }

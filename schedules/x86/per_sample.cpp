@@ -189,7 +189,7 @@ private:
     void order_sum(Stages &s, const Problem &p, const Machine &m) const {
         if (!may_hold_pixels(p)) return;
         if (takes_taps_in_turn(p, m)) s.acc.update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.r.y);
-        x86::order_sum(s.acc.update(), {co_vecs, xs}, s.co, s.x, s.y, s.r.x, s.r.y, p, m);
+        x86::order_sum(s.acc.update(), {s.co, s.x, s.y, s.r.x, s.r.y}, {co_vecs, xs}, p, m);
     }
 
     void planes(Stages &s, const Problem &p, const x86::ChannelBlocks &co, const Tasks &in, const Machine &m) const {

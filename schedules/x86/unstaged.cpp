@@ -56,9 +56,8 @@ static bool whole_blocks(const Problem &p, int vectors, const Machine &m) {
     return p.groups == 1 || (p.ci > p.groups && p.co / p.groups % (m.lanes * vectors) == 0);
 }
 
-void x86::Unstaged::choose(const Problem &p, const Machine &m) {
+void x86::Unstaged::choose_tile(const Problem &p, const Machine &m) {
     const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m));
-    row_u = takes_rows_of_taps(p, m);
     // Large weights: blocks that all their vectors fill, each a stream (layout); of four vectors such as stay in the second cache.
     auto near = [&](int v) { return v < 4 || int64_t(16) * m.lanes * p.ci / p.groups * p.kh * p.kw <= 2 << 20; };
     auto may = [&](int v) {
@@ -70,31 +69,44 @@ void x86::Unstaged::choose(const Problem &p, const Machine &m) {
     co_vecs = tile.vectors, xs = tile.xs, ys = tile.ys;
     for (int w = tile.xs; 6 * w >= 5 * tile.xs && !is_loop(p, xs); --w)
         if (is_loop(p, w)) xs = w;
-    rows = usual_rows(p, m);
-    if (tasks_are_blocks(p, m)) rows = block_rows(p, m);
-    // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
-    const bool same_set = p.stride_w > 1 && x86::fill_a_set(p);
+}
+
+// Shall the input be copied (the knob spread)?
+static int copies(const Problem &p, const Machine &m) {
     // Planes lie pages apart, more than a core has at hand at once: a row's loads are many where few sums share them.
+    if (p.nchw()) return p.groups == 1 && p.ci % 4 == 0 && (p.kh * p.kw == 1 ? m.lanes < 16 && p.ci >= 256 : p.ci >= 128);
+    // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
+    if (p.groups > 1) return far(p) && p.stride_w == 1 && p.kh > 1 ? 2 : 0;
+    return p.stride_w > 1 && x86::fill_a_set(p);
+}
+
+// Several rows of pixels that lie apart spill, planes under one pixel too, and long code, but for two channels a step.
+int x86::Unstaged::unrolled_channels(const Problem &p, const Machine &m) const {
     const bool one_pixel = p.kh * p.kw == 1;
-    const bool far_planes = p.groups == 1 && p.ci % 4 == 0 && (one_pixel ? m.lanes < 16 && p.ci >= 256 : p.ci >= 128);
-    spread = p.nchw() ? far_planes : p.groups > 1 ? 2 * (far(p) && p.stride_w == 1 && p.kh > 1) : same_set;
-    if (spread == 2) rows = x86::rows_of(p, m);
-    // Several rows of pixels that lie apart spill, planes under one pixel too, and long code, but for two channels a step.
     const int tiles = is_loop(p, xs) ? 3 : x86::ceil_div(p.ow(), xs);
     const bool long_code = !one_pixel && tiles * p.kw * co_vecs * xs > (m.lanes == 16 ? 100 : 200);
     const bool spills = (ys > 1 && p.stride_w > 1 && !spread) || (long_code && p.ci < 32) || (one_pixel && p.nchw()) || row_u;
-    if (m.lanes == 16) ci_u = p.ci % 4 || spills ? 1 : long_code || p.nchw() ? 2 : 4;
-    else if (long_code || p.nchw() || x86::takes_taps_in_turn({co_vecs, xs * ys}, p, m)) ci_u = 1;
-    else ci_u = x86::channels_a_step(co_vecs, p.ci, m);
+    if (m.lanes == 16) return p.ci % 4 || spills ? 1 : long_code || p.nchw() ? 2 : 4;
+    if (long_code || p.nchw() || x86::takes_taps_in_turn({co_vecs, xs * ys}, p, m)) return 1;
+    return x86::channels_a_step(co_vecs, p.ci, m);
+}
+
+void x86::Unstaged::choose(const Problem &p, const Machine &m) {
+    row_u = takes_rows_of_taps(p, m);
+    choose_tile(p, m);
+    rows = usual_rows(p, m);
+    if (tasks_are_blocks(p, m)) rows = block_rows(p, m);
+    spread = copies(p, m);
+    if (spread == 2) rows = x86::rows_of(p, m);
+    ci_u = unrolled_channels(p, m);
 }
 
 bool x86::Unstaged::fits(const Problem &p, const Machine &m) const {
     const bool copies = !spread || !p.nchw() || (spread == 1 && p.ci % 4 == 0);
     return !p.open() && p.oh() > 1 && rows >= 1 && ci_u >= 1 && p.ci / p.groups % ci_u == 0 && copies &&
            co_vecs >= 1 && whole_blocks(p, co_vecs, m) && xs >= 1 && xs <= p.ow() && ys >= 1 && ys <= p.oh() &&
-           x86::ceil_div(p.ow(), std::max<int>(xs, 1)) * p.kw * co_vecs * xs <= 2000 &&
-           (ys == 1 || x86::ceil_div(p.oh(), ys) <= 8) &&
-           (x86::fits_registers({co_vecs, xs * ys}, m) || x86::holds_pixels({co_vecs, xs * ys}, m));
+           x86::row_is_short(p, co_vecs, xs) && (ys == 1 || x86::ceil_div(p.oh(), ys) <= 8) &&
+           x86::fits_either_way({co_vecs, xs * ys}, m);
 }
 
 bool x86::Unstaged::may_be_best(const Problem &p, const Machine &m) const {
@@ -106,8 +118,7 @@ bool x86::Unstaged::may_be_best(const Problem &p, const Machine &m) const {
 }
 
 std::string x86::Unstaged::blocks(const hconv_tensor &t, const Problem &p, const Machine &m) const {
-    const int lanes = lanes_of(p, m), block = lanes * co_vecs;
-    return x86::blocked_layout(t, x86::large_weights(p, m) && p.co % block == 0 ? lanes : block);
+    return x86::map_layout(t, lanes_of(p, m), co_vecs, p, m);
 }
 
 // Of all images. So they are, too, where one image's rows are a single task.
@@ -162,7 +173,7 @@ void x86::Unstaged::loops(Conv2dStages &s, const Problem &p, const Target &t, in
     s.acc.bound_extent(s.co, co.size());
     x86::accumulate_in_registers(s.acc, sums, xo, s.co, s.x, s.r, co.lanes, ci_u);
     s.acc.unroll(s.y).update().reorder({s.co, s.x, s.y, s.r.x, s.r.y, s.r.z}).unroll(s.y).unroll(s.r.y);
-    x86::order_sum(s.acc.update(), {co_vecs, xs * ys}, s.co, s.x, s.y, s.r.x, s.r.y, p, m);
+    x86::order_sum(s.acc.update(), {s.co, s.x, s.y, s.r.x, s.r.y}, {co_vecs, xs * ys}, p, m);
     if (row_u) s.acc.update().reorder({s.co, s.r.y, s.x, s.y, s.r.x, s.r.z});
     if (unrolled_rows) s.acc.update().unroll(s.r.z);
     if (spread == 2) {

@@ -29,6 +29,8 @@ struct Unstaged {
     void loops(Conv2dStages &s, const Problem &p, const Halide::Target &t, int phases = 1) const;
 
 private:
+    void choose_tile(const Problem &p, const Machine &m);
+    int unrolled_channels(const Problem &p, const Machine &m) const;
     bool tasks_are_blocks(const Problem &p, const Machine &m) const;
     int block_rows(const Problem &p, const Machine &m) const;
 };
