@@ -16,5 +16,8 @@ inline int even_parts(int extent, int most) { return ceil_div(extent, ceil_div(e
 // An open size stands for a big one wherever a default has to be computed; this width most tiles divide.
 constexpr int open_width = 1008;
 inline int size_or(int size, int if_open) { return size == HCONV_OPEN ? if_open : size; }
+// Of the output.
+inline int width_of(const Problem &p) { return size_or(p.ow(), open_width); }
+inline int height_of(const Problem &p) { return size_or(p.oh(), 64); }
 
 }  // namespace hconv

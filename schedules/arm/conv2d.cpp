@@ -34,7 +34,7 @@ int lanes_of(const Problem &p, const Machine &m) {
 
 void ByLane::defaults(const Problem &given, const Machine &m) {
     const Problem p = given.as_map();
-    const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m)), width = x86::size_or(p.ow(), x86::open_width);
+    const int vectors = x86::ceil_div(p.co / p.groups, lanes_of(p, m)), width = x86::width_of(p);
     x86::RegisterTile tile = x86::best_tile(vectors, width, m);
     while (p.groups > 1 && vectors % tile.vectors) --tile.vectors;
     co_vecs = tile.vectors, xs = x86::even_parts(width, tile.scalars);
@@ -46,7 +46,7 @@ bool ByLane::feasible(const Problem &given, const Machine &m) const {
     const int lanes = lanes_of(p, m), per_group = p.co / p.groups;
     const bool whole_vectors = p.groups == 1 || (lanes >= std::min(3, per_group) && per_group % (lanes * co_vecs) == 0);
     return whole_vectors && rows >= 1 && co_vecs >= 1 && xs >= 1 &&
-           xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({co_vecs, xs}, m);
+           xs <= x86::width_of(p) && x86::fits_registers({co_vecs, xs}, m);
 }
 
 std::string ByLane::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {

@@ -46,9 +46,9 @@ static Machine in_vectors(Machine m, int lanes) {
 void Direct::defaults(const Problem &given, const Machine &m) {
     const Problem p = given.as_map();
     int lanes = lanes_of(p, m), vectors = x86::ceil_div(p.co / p.groups, lanes);
-    x86::RegisterTile tile = x86::best_tile(vectors, x86::size_or(p.ow(), x86::open_width), in_vectors(m, lanes));
+    x86::RegisterTile tile = x86::best_tile(vectors, x86::width_of(p), in_vectors(m, lanes));
     while (p.groups > 1 && vectors % tile.vectors) --tile.vectors;
-    co_vecs = tile.vectors, xs = x86::even_parts(x86::size_or(p.ow(), x86::open_width), tile.scalars);
+    co_vecs = tile.vectors, xs = x86::even_parts(x86::width_of(p), tile.scalars);
     rows = p.oh() == 1 ? 8 : x86::rows_of(p, m);
     const int inputs = p.ci / p.groups;
     ci_u = m.lanes == 16 && inputs % 4 == 0 && (p.kh * p.kw == 1 || (p.groups > 1 && inputs >= 16 && inputs <= 32)) ? 4 : 1;
@@ -59,13 +59,13 @@ bool Direct::feasible(const Problem &given, const Machine &m) const {
     int lanes = lanes_of(p, m), per_group = p.co / p.groups;
     bool whole_vectors = p.groups == 1 || (lanes >= std::min(3, per_group) && per_group % (lanes * co_vecs) == 0);
     return whole_vectors && rows >= 1 && ci_u >= 1 && (p.ci / p.groups) % ci_u == 0 && co_vecs >= 1 && xs >= 1 &&
-           xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({co_vecs, xs}, in_vectors(m, lanes));
+           xs <= x86::width_of(p) && x86::fits_registers({co_vecs, xs}, in_vectors(m, lanes));
 }
 
 bool Direct::promising(const Problem &given, const Machine &m) const {
     const Problem p = given.as_map();
-    return x86::is_busy({co_vecs, xs}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), x86::size_or(p.ow(), x86::open_width)) &&
-           x86::is_other_task(rows, p.oh() == 1 ? x86::ceil_div(x86::size_or(p.ow(), x86::open_width), xs) : x86::size_or(p.oh(), 64));
+    return x86::is_busy({co_vecs, xs}, x86::ceil_div(p.co / p.groups, lanes_of(p, m)), x86::width_of(p)) &&
+           x86::is_other_task(rows, p.oh() == 1 ? x86::ceil_div(x86::width_of(p), xs) : x86::height_of(p));
 }
 
 std::string Direct::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
@@ -97,7 +97,7 @@ void Direct::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     x86::accumulate_in_registers(s.acc, s.out, xo, s.co, s.x, s.r, co.lanes, ci_u);
     const int inputs = p.ci / p.groups, staged = one_row ? inputs : p.ci;  // a task along a row has one block of outputs
     // Groups' channels are copied for their blocks alone, side by side, unless that reads parts of lines from far away.
-    const bool near = !p.open() && int64_t(p.h) * p.w * p.ci * 4 <= m.l2_bytes;
+    const bool near = !p.open() && x86::map_bytes(p) <= m.l2_bytes;
     if (p.has_padding() && p.groups > 1 && !one_row && inputs >= (near ? co.lanes : 16)) {
         x86::stage_rows(s.padded, s.out, co.block, s.ci, inputs, m);
         s.padded.bound_extent(s.ci, inputs);

@@ -40,7 +40,7 @@ static int copies_of(const Problem &p) { return p.groups == p.ci ? p.co / p.ci :
 // Blocks of one row, or of two rows half as wide, which share what they load. A small map's tasks are vectors of channels, of all
 // rows or of half of them: work of even halves, each of which stays in the cache of its core.
 void Depthwise::defaults(const Problem &p, const Machine &m) {
-    const int width = x86::size_or(p.ow(), x86::open_width), height = x86::size_or(p.oh(), 64);
+    const int width = x86::width_of(p), height = x86::height_of(p);
     const int lanes = x86::whole_lanes(p.co, m), all = x86::ceil_div(p.co, lanes);
     strips = p.kh * p.kw > (copies_of(p) == 1 || p.open() ? 36 : 49);
     // SSE multiplies into a register of its own, and loads what it adds.
@@ -77,11 +77,11 @@ bool Depthwise::feasible(const Problem &p, const Machine &m) const {
     return p.groups > 1 && (p.groups == p.ci || p.groups == p.co) && !p.nchw() && rows >= 1 && xs >= 1 &&
            ys >= 1 && rows % ys == 0 && (ys == 1 || (!strips && p.oh() != HCONV_OPEN && p.oh() % ys == 0)) && vecs >= 0 &&
            (vecs == 0 || splits_channels(p, m)) &&
-           xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({1, xs * ys}, m);
+           xs <= x86::width_of(p) && x86::fits_registers({1, xs * ys}, m);
 }
 
 bool Depthwise::promising(const Problem &p, const Machine &) const {
-    const int width = x86::size_or(p.ow(), x86::open_width), height = x86::size_or(p.oh(), 64);
+    const int width = x86::width_of(p), height = x86::height_of(p);
     return xs * ys >= std::min(4, width * height) && x86::is_other_task(rows, height);
 }
 

@@ -40,10 +40,10 @@ static int best_width(int width, int most) {
 void LargeWindow::defaults(const Problem &p, const Machine &m) {
     const int lanes = x86::vector_lanes(p.co, m);
     exact = p.ow() != HCONV_OPEN && p.ow() * p.kw <= most_taps;
-    xs = best_width(x86::size_or(p.ow(), x86::open_width), m.vector_registers == 32 ? 14 : m.lanes == 4 ? 7 : exact ? 10 : 8);
+    xs = best_width(x86::width_of(p), m.vector_registers == 32 ? 14 : m.lanes == 4 ? 7 : exact ? 10 : 8);
     vecs = p.co % 16 ? 1 : 16 / lanes;
     const int held = m.l2_bytes / 2 / (4 * lanes * (x86::size_or(p.w, 128) + p.kw));
-    rows = x86::even_parts(x86::size_or(p.oh(), 64), std::max(8, held - p.kh * p.dilation_h));
+    rows = x86::even_parts(x86::height_of(p), std::max(8, held - p.kh * p.dilation_h));
 }
 
 bool LargeWindow::feasible(const Problem &p, const Machine &m) const {

@@ -30,7 +30,7 @@ private:
 
 // What is loaded soon after it is stored in other vectors waits: small planes are copied several at a time.
 void PlaneRows::defaults(const Problem &p, const Machine &m) {
-    ys = x86::even_parts(x86::size_or(p.oh(), 64), m.lanes == 4 ? 4 : m.lanes == 16 && p.kh > 3 ? 14 : 8);
+    ys = x86::even_parts(x86::height_of(p), m.lanes == 4 ? 4 : m.lanes == 16 && p.kh > 3 ? 14 : 8);
     const int width = x86::size_or(p.w, 512) + p.kw, lanes = x86::vector_lanes(x86::size_or(p.ow(), width), m);
     const int plane = 4 * x86::ceil_div(width, lanes) * lanes * (x86::size_or(p.h, 512) + p.kh);
     copied = plane > m.l1_bytes / 3 ? 0 : plane > m.l1_bytes / 12 ? 1 : 2;
@@ -53,7 +53,7 @@ void PlaneRows::sum(DepthwisePlanesStages &s, const Problem &p, int lanes) const
 
 void PlaneRows::apply(DepthwisePlanesStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
-    const int lanes = x86::vector_lanes(x86::size_or(p.ow(), x86::open_width), m);
+    const int lanes = x86::vector_lanes(x86::width_of(p), m);
     Var xo("xo"), xi("xi"), yo("yo"), yu("yu"), task("task");
     RVar vector("vector"), lane("lane");
     s.out.bound(s.c, 0, p.co);

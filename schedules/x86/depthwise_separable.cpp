@@ -42,7 +42,7 @@ static int middle_lanes(const Problem &p, const Machine &m) {
 // The product as a convolution of one pixel.
 static Problem product_of(const Problem &p) {
     Problem product = p;
-    product.ci = middle_channels(p), product.h = x86::size_or(p.oh(), 64), product.w = x86::size_or(p.ow(), 64);
+    product.ci = middle_channels(p), product.h = x86::height_of(p), product.w = x86::size_or(p.ow(), 64);
     product.groups = product.kh = product.kw = product.stride_h = product.stride_w = 1;
     product.same = product.pad_top = product.pad_bottom = product.pad_left = product.pad_right = 0;
     return product;
@@ -71,7 +71,7 @@ void Rows::defaults(const Problem &p, const Machine &m) {
     const int64_t middle = 4 * int64_t(middle_channels(p)) * p.oh() * p.ow();
     whole = (large || low) && middle > 0 && middle <= (low ? 2 * m.l2_bytes : m.l2_bytes / 2) && !p.nchw() && !staged;
     // Two workers' halves of the map: each reads the depthwise rows it wrote.
-    rows = whole ? p.oh() % 2 ? p.oh() : p.oh() / 2 : std::min(x86::size_or(p.oh(), 64), large ? 4 : 2);
+    rows = whole ? p.oh() % 2 ? p.oh() : p.oh() / 2 : std::min(x86::height_of(p), large ? 4 : 2);
 }
 
 bool Rows::feasible(const Problem &p, const Machine &m) const {

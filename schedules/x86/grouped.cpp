@@ -35,7 +35,7 @@ static int groups_of(const Problem &p, const Machine &m, int outs) {
 // Two vectors of outputs at least: they share what is broadcast, and two lines of the input, which come together, are a
 // block's.
 void Groups::defaults(const Problem &p, const Machine &m) {
-    const int width = x86::size_or(p.ow(), x86::open_width), outputs = p.co / p.groups;
+    const int width = x86::width_of(p), outputs = p.co / p.groups;
     outs = 1;
     while (m.lanes > 4 && outs < m.lanes && outputs % (2 * outs) == 0) outs = 2 * outs;
     if (outs == outputs && outs > 1) outs = outs / 2;
@@ -47,7 +47,7 @@ void Groups::defaults(const Problem &p, const Machine &m) {
 
 bool Groups::feasible(const Problem &p, const Machine &m) const {
     const int in = p.ci / p.groups, outputs = p.co / p.groups;
-    return !p.nchw() && p.oh() != 1 && p.groups > 1 && rows >= 1 && xs >= 1 && xs <= x86::size_or(p.ow(), x86::open_width) &&
+    return !p.nchw() && p.oh() != 1 && p.groups > 1 && rows >= 1 && xs >= 1 && xs <= x86::width_of(p) &&
            outs >= 1 && outs <= m.lanes && (outs & (outs - 1)) == 0 && outputs % outs == 0 && in > 1 && in <= 8 * outs &&
            2 * outs * groups_of(p, m, outs) >= m.lanes && outputs / outs <= 4 && x86::fits_registers({outputs / outs, xs}, m);
 }

@@ -19,7 +19,7 @@ namespace hconv::x86 {
 
 using Halide::Expr, Halide::Func, Halide::RVar, Halide::Stage, Halide::TailStrategy, Halide::Var;
 
-using hconv::ceil_div, hconv::even_parts, hconv::open_width, hconv::size_or;
+using hconv::ceil_div, hconv::even_parts, hconv::height_of, hconv::open_width, hconv::size_or, hconv::width_of;
 
 // Lanes of a vector over `count` things: the machine's, halved while half of them would do, but four at least.
 inline int vector_lanes(int count, const Machine &m) {
@@ -53,7 +53,7 @@ inline int busier(int rows, int all) { return rows * ceil_div(ceil_div(all, rows
 // every task stages the window's reach again. Two workers, who share tasks, shall have as much to do as each other.
 inline int rows_of(const Problem &p, const Machine &m, int channels) {
     const int64_t row = 4 * int64_t(size_or(p.w, 128) + p.pad_left + p.pad_right) * channels;
-    const int held = int(m.l2_bytes / 2 / row) - (p.kh - 1) * p.dilation_h, oh = size_or(p.oh(), 64);
+    const int held = int(m.l2_bytes / 2 / row) - (p.kh - 1) * p.dilation_h, oh = height_of(p);
     const int most = std::clamp(held / p.stride_h, 4, 16);
     if (oh <= most) return oh;
     int best = most, more = p.dilation_h == 1 ? std::max(most / 4, 3) : most / 4;
@@ -64,7 +64,7 @@ inline int rows_of(const Problem &p, const Machine &m, int channels) {
 inline int rows_of(const Problem &p, const Machine &m) { return rows_of(p, m, p.ci); }
 // The same in steps of `step` rows, two tasks at least.
 inline int rows_of(const Problem &p, const Machine &m, int channels, int step) {
-    int rows = std::min(rows_of(p, m, channels), ceil_div(size_or(p.oh(), 64), 2));
+    int rows = std::min(rows_of(p, m, channels), ceil_div(height_of(p), 2));
     return ceil_div(rows, step) * step;
 }
 

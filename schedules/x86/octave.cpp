@@ -17,8 +17,6 @@ using namespace Halide;
 
 namespace {
 
-int width_of(const Problem &conv) { return x86::size_or(conv.ow(), x86::open_width); }
-
 struct Maps : Schedule<OctaveStages> {
     Knob co_vecs{this, "co_vecs", 2, {1, 2, 3, 4}};                      // vectors of high channels in the block
     Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};        // high pixels in the block
@@ -48,7 +46,7 @@ void set_tile(const Problem &p, const Problem &conv, const Machine &m, Knob &vec
               int step) {
     if (!conv.co) return;
     int available = x86::ceil_div(conv.co, x86::vector_lanes(conv.co, m));
-    x86::RegisterTile tile = x86::best_tile(available, width_of(conv), m, p.groups > 1 ? 1 : 8);
+    x86::RegisterTile tile = x86::best_tile(available, x86::width_of(conv), m, p.groups > 1 ? 1 : 8);
     if (p.groups > 1) tile.scalars = std::min(tile.scalars, 8);
     lines = x86::rows_of(conv, m, conv.ci, step);
     const int64_t image = int64_t(conv.ci) * conv.h * conv.w, weights = int64_t(conv.ci) * conv.co * conv.kh * conv.kw;
@@ -56,7 +54,7 @@ void set_tile(const Problem &p, const Problem &conv, const Machine &m, Knob &vec
         const int most = std::min(tile.vectors, available / 2), blocks = x86::ceil_div(available, most);
         if (blocks % 2 == 0 || blocks > 6) lines = 0, tile.vectors = most;  // shared evenly by two workers
     }
-    vectors = tile.vectors, pixels = x86::even_parts(width_of(conv), tile.scalars);
+    vectors = tile.vectors, pixels = x86::even_parts(x86::width_of(conv), tile.scalars);
 }
 
 void Maps::defaults(const Problem &p, const Machine &m) {
@@ -73,7 +71,7 @@ bool whole_groups(const hconv_octave_path &q, const x86::ChannelBlocks &co) {
 bool Maps::feasible(const Problem &p, const Machine &m) const {
     const hconv_octave o = hconv_octave_of(&p);
     auto fits = [&](const Problem &conv, int vectors, int pixels, int lines) {
-        return vectors >= 1 && pixels >= 1 && lines >= (conv.open() ? 1 : 0) && pixels <= width_of(conv) &&
+        return vectors >= 1 && pixels >= 1 && lines >= (conv.open() ? 1 : 0) && pixels <= x86::width_of(conv) &&
                x86::fits_registers({vectors, pixels}, m);
     };
     if (o.co_h && (!fits(high_conv(p), co_vecs, xs, rows) || rows % 2)) return false;

@@ -60,7 +60,7 @@ struct Mixed : Schedule<Stages> {
         rows = x86::rows_of(p, m);
         const Tasks in = tasks(p, channels(p, m), m);
         // Where every task mixes the kernel again: sums enough to make little of it, but two tasks, and where there are more, four.
-        const int oh = x86::size_or(p.oh(), 64), enough = x86::ceil_div(16 * p.extra[HCONV_EX], ow), half = x86::ceil_div(oh, 2);
+        const int oh = x86::height_of(p), enough = x86::ceil_div(16 * p.extra[HCONV_EX], ow), half = x86::ceil_div(oh, 2);
         const int least = std::max(enough, std::min(8 * enough, x86::ceil_div(oh, 4)));
         if (!in.blocks) rows = enough <= half ? std::clamp<int>(rows, least, half) : std::min(2 * enough, oh);
         // Where blocks share rows: few, that stay near while the kernels of all blocks pass.
@@ -98,7 +98,7 @@ struct Mixed : Schedule<Stages> {
     bool promising(const Problem &p, const Machine &m) const override {
         const int width = x86::size_or(p.ow(), 1000);
         return x86::is_busy({co_vecs, xs}, x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), width) &&
-               x86::is_other_task(rows, x86::size_or(p.oh(), 64)) && (!row_u || takes_rows_of_taps(p, m));
+               x86::is_other_task(rows, x86::height_of(p)) && (!row_u || takes_rows_of_taps(p, m));
     }
 
     std::string layout(const hconv_tensor &t, const Problem &p, const Machine &m) const override {

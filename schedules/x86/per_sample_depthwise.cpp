@@ -18,7 +18,7 @@ struct MixedDepthwise : Schedule<Stages> {
     Knob rows{this, "rows", 8, {2, 4, 8, 14, 28}};           // output rows a task
 
     void defaults(const Problem &p, const Machine &m) override {
-        const int width = x86::size_or(p.ow(), x86::open_width), height = x86::size_or(p.oh(), 64);
+        const int width = x86::width_of(p), height = x86::height_of(p);
         ys = m.vector_registers == 32 && p.stride_h == 1 && !p.open() && height % 2 == 0 ? 2 : 1;
         xs = x86::even_parts(width, m.lanes == 4 && m.vector_registers == 16 ? 4 : 7);
         rows = ys * x86::even_parts(height / ys, std::min(14 / ys, x86::ceil_div(height / ys, 2)));  // two tasks at least
@@ -26,7 +26,7 @@ struct MixedDepthwise : Schedule<Stages> {
 
     bool feasible(const Problem &p, const Machine &m) const override {
         return p.groups == p.ci && p.ci == p.co && p.co > 1 && !p.nchw() && xs >= 1 && ys >= 1 && rows >= ys && rows % ys == 0 &&
-               (ys == 1 || (!p.open() && p.oh() % ys == 0)) && xs <= x86::size_or(p.ow(), x86::open_width) && x86::fits_registers({1, xs * ys}, m);
+               (ys == 1 || (!p.open() && p.oh() % ys == 0)) && xs <= x86::width_of(p) && x86::fits_registers({1, xs * ys}, m);
     }
 
     int preference(const Problem &) const override { return 2; }

@@ -35,7 +35,7 @@ static int lanes_of(const Problem &p, const Machine &m) {
 
 void Planar::defaults(const Problem &given, const Machine &m) {
     const Problem p = given.as_map();
-    int lanes = lanes_of(p, m), per_group = p.co / p.groups, width = x86::size_or(p.ow(), x86::open_width);
+    int lanes = lanes_of(p, m), per_group = p.co / p.groups, width = x86::width_of(p);
     x86::RegisterTile tile = x86::best_tile(x86::ceil_div(width, lanes), per_group, m, std::min(width / lanes, 8));
     x_vecs = tile.vectors, cos = x86::even_parts(per_group, tile.scalars);
     while (p.groups > 1 && per_group % cos) cos = cos - 1;
@@ -51,7 +51,7 @@ bool Planar::feasible(const Problem &p, const Machine &m) const {
     bool whole_blocks = p.groups == 1 || (cos >= 1 && per_group % cos == 0);
     return p.nchw() && (p.groups > 1 || lanes == m.lanes) && x_vecs >= 1 && cos >= 1 && cos <= per_group &&
            whole_blocks && ci_u >= 1 && (p.ci / p.groups) % ci_u == 0 && rows >= 1 &&
-           x_vecs * lanes <= x86::size_or(p.ow(), x86::open_width) && ys >= 1 && ys <= std::max(1, p.oh()) &&
+           x_vecs * lanes <= x86::width_of(p) && ys >= 1 && ys <= std::max(1, p.oh()) &&
            p.oh() % ys == 0 && x86::fits_registers({x_vecs, cos * ys}, m);
 }
 

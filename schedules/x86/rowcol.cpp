@@ -16,8 +16,6 @@ namespace {
 
 constexpr int few_channels = 4;
 
-int width_of(const Problem &p) { return x86::size_or(p.ow(), x86::open_width); }
-
 // Taps of a window unrolled while the code stays small.
 bool unrolled(int taps, int pixels) { return taps * pixels <= 224; }
 
@@ -29,13 +27,13 @@ struct Channels : Schedule<RowcolStages> {
 
     // Rows of a block share what they load, if the window is unrolled: long windows are, where there are few pixels.
     void defaults(const Problem &p, const Machine &m) override {
-        xs = x86::even_parts(width_of(p), m.lanes == 4 && !m.multiplies_by_lane ? 4 : 8);
+        xs = x86::even_parts(x86::width_of(p), m.lanes == 4 && !m.multiplies_by_lane ? 4 : 8);
         ys = p.kh < 7 ? 2 : 4;
         column_xs = 4 / ys;
         rows = x86::rows_of(p, m, p.ci, ys);
     }
     bool feasible(const Problem &p, const Machine &m) const override {
-        return !p.nchw() && p.ci > few_channels && rows >= 1 && xs >= 1 && xs <= width_of(p) && ys >= 1 &&
+        return !p.nchw() && p.ci > few_channels && rows >= 1 && xs >= 1 && xs <= x86::width_of(p) && ys >= 1 &&
                column_xs >= 1 && rows % ys == 0 && x86::fits_registers({1, xs}, m) &&
                x86::fits_registers({1, column_xs * ys}, m);
     }
@@ -76,8 +74,8 @@ struct Pixels : Schedule<RowcolStages> {
 
     void defaults(const Problem &p, const Machine &m) override {
         for (int least = 1 << 30, v = 1; v <= 4; ++v) {
-            int vectors = x86::ceil_div(width_of(p), v * m.lanes) * v;
-            if (vectors <= least && (v == 1 || v * m.lanes <= width_of(p))) least = vectors, x_vecs = v;
+            int vectors = x86::ceil_div(x86::width_of(p), v * m.lanes) * v;
+            if (vectors <= least && (v == 1 || v * m.lanes <= x86::width_of(p))) least = vectors, x_vecs = v;
         }
         rows = x86::rows_of(p, m, p.nchw() ? 1 : p.ci, ys);
     }

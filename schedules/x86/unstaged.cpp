@@ -72,7 +72,7 @@ void x86::Unstaged::choose_tile(const Problem &p, const Machine &m) {
 }
 
 // Shall the input be copied (the knob spread)?
-static int copies(const Problem &p, const Machine &m) {
+static int usual_spread(const Problem &p, const Machine &m) {
     // Planes lie pages apart, more than a core has at hand at once: a row's loads are many where few sums share them.
     if (p.nchw()) return p.groups == 1 && p.ci % 4 == 0 && (p.kh * p.kw == 1 ? m.lanes < 16 && p.ci >= 256 : p.ci >= 128);
     // Groups' shares of many pixels lie apart: from memory far away whole rows come sooner.
@@ -96,7 +96,7 @@ void x86::Unstaged::choose(const Problem &p, const Machine &m) {
     choose_tile(p, m);
     rows = usual_rows(p, m);
     if (tasks_are_blocks(p, m)) rows = block_rows(p, m);
-    spread = copies(p, m);
+    spread = usual_spread(p, m);
     if (spread == 2) rows = x86::rows_of(p, m);
     ci_u = unrolled_channels(p, m);
 }
