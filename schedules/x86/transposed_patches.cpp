@@ -54,7 +54,8 @@ static PatchRow row_of(const Problem &p, const Machine &m) {
 }
 
 static bool fits(const PatchRow &row, int pixels, const Machine &m) {
-    return x86::fits_registers({row.vectors(), pixels}, m) || (!row.whole && x86::holds_pixels({row.vectors(), pixels}, m));
+    const x86::RegisterTile tile{row.vectors(), pixels};
+    return row.whole ? x86::fits_registers(tile, m) : x86::fits_either_way(tile, m);
 }
 
 void Patches::defaults(const Problem &given, const Machine &m) {

@@ -122,8 +122,8 @@ class HotLoops(unittest.TestCase):
 
     def test_default_schedules(self):
         # At AVX2 weights of a block past the second cache come in chunks that fit it; pixels whole pages apart, which lie in one set of
-        # the first, are eight at most; a group of one vector shares the pixels of a row; weights that come from memory are direct's. Patches of a far output
-        # fill its lines, unless the weights of so many channels leave the second cache.
+        # the first, are eight at most; a group of one vector shares the pixels of a row; weights that come from memory are direct's.
+        # Patches of a far output fill its lines, unless the weights of so many channels leave the second cache.
         for problem, level, schedule in (("conv2d_ci512_h28_co512_k3_p1", "avx2", r"chunked:co_vecs=4,xs=3,chunk=128,"),
                                          ("conv2d_ci64_h56_co64_k3_p1", "avx2", r"unstaged:co_vecs=4,xs=3,"),
                                          ("grouped_ci1024_h14_co1024_k3_s2_p1_g32", "avx2", r"unstaged:co_vecs=.,xs=[1-8],"),
