@@ -55,8 +55,10 @@ def other(result, row, problem=None, threads=None):
 
 
 def over_direct(result, row):
+    """1 where `fast` chose the direct kernel itself."""
     direct = other(result, row, row["problem"].replace("_fast", ""))
-    return direct and over(direct, row)
+    same = direct and row.get("hash") and row["hash"] == direct.get("hash")
+    return 1.0 if same else direct and over(direct, row)
 
 
 def over_pytorch(result, row):

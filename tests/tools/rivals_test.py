@@ -120,6 +120,8 @@ class Classes(unittest.TestCase):
         fast, direct = row("conv2d_ci64_h56_co64_k3_p1_fast", hconv=50), row("conv2d_ci64_h56_co64_k3_p1", hconv=100)
         self.assertAlmostEqual(classes.over_direct(result(fast, direct), fast), 2)
         self.assertAlmostEqual(classes.over_direct(result({**direct, "limits": {"gflops": 50}}), {**fast, "limits": {"gflops": 100}}), 1)
+        self.assertEqual(classes.over_direct(result({**direct, "hash": "d1"}), {**fast, "hash": "d1"}), 1)  # one kernel, measured twice
+        self.assertAlmostEqual(classes.over_direct(result({**direct, "hash": "d1"}), {**fast, "hash": "f2"}), 2)
         one = {**row("a", hconv=2000), "limits": {"gflops": 100}}
         two = {**row("a", threads=2, hconv=1000), "limits": {"gflops": 160}}
         self.assertAlmostEqual(classes.threads_gain(result(one, two), two), 1.25)
