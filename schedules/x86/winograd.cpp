@@ -90,7 +90,8 @@ void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
     pays = std::min(by4, by2) < 0.9 * direct_cycles(p, machine) && input_lanes(p, machine) >= 4;
     const Tiles map(p, m);
     const double products = 4.0 * (m + 2) * (m + 2) * p.ci / p.groups;  // bytes of a tile's, of an output's weights
-    const int least = products * p.co <= big_weights ? 14 : p.open() ? 28 : 98;
+    const int some = machine.lanes == 8 ? 28 : 14;  // tiles of two or three blocks at least
+    const int least = products * p.co <= big_weights ? some : p.open() ? 28 : 98;
     rows = x86::even_parts(map.bands, x86::ceil_div(least, map.columns * map.high));
     weights = !p.open() && (map.few() || (p.n == 1 && rows == map.bands));
     if (weights) rows = map.bands;
@@ -99,11 +100,13 @@ void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
     const int lanes = x86::vector_lanes(p.co, machine), vectors = x86::ceil_div(p.co / p.groups, lanes);
     const int tiles = std::min(rows * map.high, map.rows) * map.columns * images;
     // Few tiles are one block, so that weights, which come from afar, are read once; but no block is of few sums. A spectrum
-    // that comes from afar is read once a block of outputs: of two vectors, where one is narrow.
-    const bool wide = machine.lanes == 16 ? tiles > 16 || tiles < 10 || p.ci <= 128 : machine.lanes == 8 && (weights || (tiles < 28 && tiles % 14));
+    // that comes from afar is read once a block of outputs: of two vectors, where one is narrow. In sixteen registers two vectors load
+    // less than they multiply, one does not.
+    const bool wide = machine.lanes == 16 ? tiles > 16 || tiles < 10 || p.ci <= 128 : machine.lanes == 8;
     co_vecs = wide && vectors > 1 && (p.groups == 1 || vectors % 2 == 0) ? 2 : 1;
-    ts = x86::even_parts(tiles, machine.lanes == 16 ? (wide ? 14 : 16) : machine.lanes == 8 ? (wide ? 6 : 14) : 12);
-    blocks = products * tiles > big_spectrum ? std::max(128 / (co_vecs * lanes), 1) : 1;
+    ts = x86::even_parts(tiles, machine.lanes == 16 ? (wide ? 14 : 16) : machine.lanes == 8 ? (co_vecs == 2 ? 6 : 14) : 12);
+    const int outputs = machine.lanes == 8 && !weights ? 256 : 128;
+    blocks = products * tiles > big_spectrum ? std::max(outputs / (co_vecs * lanes), 1) : 1;
     while (x86::ceil_div(vectors, co_vecs) % (blocks * parts) && blocks > 1) blocks = blocks / 2;
     if (p.groups > 1) blocks = std::max(vectors / co_vecs, 1);
     ci_u = machine.lanes == 16 ? 4 : 1;

@@ -123,7 +123,8 @@ class HotLoops(unittest.TestCase):
     def test_default_schedules(self):
         # At AVX2 weights of a block past the second cache come in chunks that fit it; pixels whole pages apart, which lie in one set of
         # the first, are eight at most; a group of one vector shares the pixels of a row; weights that come from memory are direct's.
-        # Patches of a far output fill its lines, unless the weights of so many channels leave the second cache.
+        # Products are summed for two vectors at once. Patches of a far output fill its lines, unless the weights of so many channels
+        # leave the second cache.
         for problem, level, schedule in (("conv2d_ci512_h28_co512_k3_p1", "avx2", r"chunked:co_vecs=4,xs=3,chunk=128,"),
                                          ("conv2d_ci64_h56_co64_k3_p1", "avx2", r"unstaged:co_vecs=4,xs=3,"),
                                          ("grouped_ci1024_h14_co1024_k3_s2_p1_g32", "avx2", r"unstaged:co_vecs=.,xs=[1-8],"),
@@ -131,6 +132,7 @@ class HotLoops(unittest.TestCase):
                                          ("conv2d_ci512_h7_co512_k3_p1_fast", "avx2", r"chunked:"),
                                          ("conv2d_ci512_h7_co512_k3_p1_fast", "avx512", r"winograd/"),
                                          ("conv2d_ci512_h14_co512_k3_p1_fast", "avx2", r"winograd/"),
+                                         ("conv2d_ci256_h56_co256_k3_p1_fast", "avx2", r"winograd/tiles:m=4,co_vecs=2,ts=6,.*blocks=16,"),
                                          ("transposed_ci256_h8_co128_k4_s2_p1_fast", "avx2", r"winograd/tiles:m=4,co_vecs=2,"),
                                          ("transposed_ci256_h8_co128_k4_s2_p1", "avx2", r"phases:co_vecs=2,xs=4,"),
                                          ("transposed_ci512_h32_co256_k2_s2", "avx2", r"patches:xs=3,"),
