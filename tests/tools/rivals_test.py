@@ -39,6 +39,10 @@ class Report(unittest.TestCase):
         r = row("conv2d_ci8_h8_co8", hconv=50, compile=200)
         self.assertEqual(figures.best(result(r), r), ("compile", 90))
 
+    def test_a_call_costs_the_least_seen(self):
+        self.assertEqual(rivals.least_of({"eager": 10, "onednn": 35}, {"onednn": 11, "openvino": 30}), {"eager": 10, "onednn": 11, "openvino": 30})
+        self.assertEqual(rivals.least_of({"eager": 10}, {"eager": 12}), {"eager": 10})
+
     def test_wrong_answers_do_not_count(self):
         fast_but_wrong = row("conv2d_ci8_h8_co8", hconv=50, eager=timing(20, 2e-5), openvino=120)
         self.assertEqual(figures.best(result(fast_but_wrong), fast_but_wrong)[0], "openvino")
