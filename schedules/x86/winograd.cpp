@@ -100,12 +100,12 @@ void WinogradTiles::defaults(const Problem &p, const Machine &machine) {
     const int lanes = x86::vector_lanes(p.co, machine), vectors = x86::ceil_div(p.co / p.groups, lanes);
     const int tiles = std::min(rows * map.high, map.rows) * map.columns * images;
     // Few tiles are one block, so that weights, which come from afar, are read once; but no block is of few sums. A spectrum
-    // that comes from afar is read once a block of outputs: of two vectors, where one is narrow. In sixteen registers two vectors load
-    // less than they multiply, one does not.
+    // that comes from afar is read once a block of outputs: of two vectors, where one is narrow. In sixteen registers two vectors and
+    // six tiles load less often than they multiply, one vector and fourteen do not.
     const bool wide = machine.lanes == 16 ? tiles > 16 || tiles < 10 || p.ci <= 128 : machine.lanes == 8;
     co_vecs = wide && vectors > 1 && (p.groups == 1 || vectors % 2 == 0) ? 2 : 1;
     ts = x86::even_parts(tiles, machine.lanes == 16 ? (wide ? 14 : 16) : machine.lanes == 8 ? (co_vecs == 2 ? 6 : 14) : 12);
-    const int outputs = machine.lanes == 8 && !weights ? 256 : 128;
+    const int outputs = machine.lanes == 8 && !weights ? 256 : 128;  // for which a large spectrum is read once
     blocks = products * tiles > big_spectrum ? std::max(outputs / (co_vecs * lanes), 1) : 1;
     while (x86::ceil_div(vectors, co_vecs) % (blocks * parts) && blocks > 1) blocks = blocks / 2;
     if (p.groups > 1) blocks = std::max(vectors / co_vecs, 1);
