@@ -111,7 +111,8 @@ def longer(items):
 
 
 MARKS = ("**<**: less than is asked; \"at the limit\": what the class would be if none of our kernels took longer than the multiply-adds or "
-         "the bytes of its layer need on this machine.")
+         "the bytes of its layer need on this machine; of shares, what a tile's sums reach, whose weights come from a quarter of the second "
+         "cache.")
 RATIO = figures.ratio
 # (name, rows, figure, {threads, the ISA of the kernels or "": (geometric mean, least one)}); a figure of None asks for nothing.
 CLASSES = [
@@ -177,7 +178,11 @@ def name_of(setting):
 
 
 def at_the_limit(result, setting, entry):
-    """The class's mean if no layer took longer than it needs at least; None where that is not known: `fast` has other multiply-adds."""
+    """The class's mean if no layer took longer than it needs at least; None where that is not known: `fast` has other multiply-adds. Of
+    shares of the peak: what a tile's sums reached in the same rounds."""
+    if entry[2] is share_of_peak:
+        tiles = [r["limits"].get("tile_gflops", 0) / r["limits"]["gflops"] for _, r in values_of(result, *setting, entry)]
+        return figures.geomean(tiles) if all(tiles) else None
     found = [(value, share(r)) for value, r in values_of(result, *setting, entry) if "fast" not in parts(r)[2]]
     if entry[2] not in (RATIO, figures.dense_ratio) or not found or any(s is None for _, s in found):
         return None
@@ -190,7 +195,8 @@ def cell(result, setting, entry):
         return ""
     mean, least = wanted(result, entry, *setting)
     worst = max(values) if entry[0] in LESS_IS_BETTER else min(values)
-    most = at_the_limit(result, setting, entry) if mean and figures.geomean(values) < mean else None
+    short = figures.geomean(values) < (mean or 0) or (entry[2] is share_of_peak and worst < (least or 0))
+    most = at_the_limit(result, setting, entry) if short else None
     return (f"{judged(figures.geomean(values), mean, entry[0])} / {judged(worst, least, entry[0])} ({len(values)})" +
             (f", {figures.number(most)} at the limit" if most else ""))
 

@@ -40,7 +40,8 @@ def limits_text(result):
         rows = [r["limits"] for r in result["rows"] if (r["isa"], r["threads"]) == (isa, threads) and r.get("limits")]
         if rows:
             of = lambda name: statistics.median(r[name] for r in rows)
-            said.append(f"{'this CPU' if isa == 'best' else isa}, {threads} thread{'s' * (threads > 1)}: {of('gflops'):.0f} GFLOP/s, "
+            tile = f" (of a tile {of('tile_gflops'):.0f})" if all("tile_gflops" in r for r in rows) else ""
+            said.append(f"{'this CPU' if isa == 'best' else isa}, {threads} thread{'s' * (threads > 1)}: {of('gflops'):.0f} GFLOP/s{tile}, "
                         f"L2 {of('l2_gbytes'):.0f} GB/s, beyond it {of('memory_gbytes'):.0f} GB/s")
     return "Limits, measured in the same rounds (medians): " + "; ".join(said) + "." if said else ""
 

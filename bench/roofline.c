@@ -1,5 +1,5 @@
-/* roofline.c - what this machine can do at most: multiply-adds a second for an instruction set, bytes a second from a cache
- * or from memory, on one or more cores at once.
+/* roofline.c - what this machine can do at most: multiply-adds a second for an instruction set, those of a tile whose factors are
+ * loaded, and bytes a second from a cache or from memory, on one or more cores at once.
  * SPDX-License-Identifier: MIT
  * C99 with the compiler's intrinsics; each instruction set in functions of its own, so no flags are needed. Threads are pinned
  * where the system lets us, start together, and each counts its own work and time: the sum of their rates is what is returned. */
@@ -28,14 +28,15 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* A block of STEPS x SUMS independent vector multiply-adds; returns how many floating-point operations that were. The sums stay
- * finite, and are stored so that the loop stays. */
+typedef double block(float *memory, size_t bytes); /* returns how many floating-point operations that were */
+
+/* A block of STEPS x SUMS independent vector multiply-adds. The sums stay finite, and are stored so that the loop stays. */
 #define BLOCK(name, attribute, vector, lanes, set, step, store)          \
-    attribute static double name(float *sink) {                          \
+    attribute static double name(float *sink, size_t bytes) {            \
         vector s[SUMS];                                                  \
         const vector x = set(0.5f), y = set(1.0f);                       \
         int i, j;                                                        \
-        (void)x;                                                         \
+        (void)x, (void)bytes;                                            \
         for (j = 0; j < SUMS; ++j) s[j] = set((float)j);                 \
         for (i = 0; i < STEPS; ++i) {                                    \
             step(0) step(1) step(2) step(3) step(4) step(5)              \
@@ -45,31 +46,61 @@ static double now(void) {
         return 2.0 * (lanes)*SUMS * STEPS;                               \
     }
 
+/* Sums of tiles of four vectors x `width` numbers, the inner loop of the direct kernels: the vectors come as a stream of `bytes`, the
+ * numbers lie near. Loops are unrolled, or the sums would not stay in registers. */
+enum { NUMBERS = 16, STREAM = NUMBERS + 24 * 16 };
+#define UNROLLED _Pragma("GCC unroll 8") for
+#define TILE(name, attribute, vector, lanes, width, set, load, madd, store)                                  \
+    attribute static double name(float *memory, size_t bytes) {                                              \
+        vector s[4][width], x[width], w;                                                                     \
+        const size_t steps = bytes / sizeof w / 4;                                                           \
+        size_t i;                                                                                            \
+        int v, j;                                                                                            \
+        UNROLLED(v = 0; v < 4; ++v) UNROLLED(j = 0; j < (width); ++j) s[v][j] = set(0.0f);                   \
+        for (i = 0; i < steps; ++i) {                                                                        \
+            UNROLLED(j = 0; j < (width); ++j) x[j] = set(memory[j]);                                         \
+            UNROLLED(v = 0; v < 4; ++v) {                                                                    \
+                w = load(memory + STREAM + (i * 4 + (size_t)v) * (lanes));                                   \
+                UNROLLED(j = 0; j < (width); ++j) s[v][j] = madd(w, x[j], s[v][j]);                          \
+            }                                                                                                \
+            __asm__ volatile("" ::: "memory"); /* the numbers are loaded again */                            \
+        }                                                                                                    \
+        UNROLLED(v = 0; v < 4; ++v)                                                                          \
+            UNROLLED(j = 0; j < (width); ++j) store(memory + NUMBERS + (v * (width) + j) * (lanes), s[v][j]); \
+        return 2.0 * 4 * (width) * (lanes) * (double)steps;                                                  \
+    }
+
 #if defined(__x86_64__)
 #define STEP128(j) s[j] = _mm_add_ps(_mm_mul_ps(s[j], x), y);
 #define STEP256(j) s[j] = _mm256_fmadd_ps(s[j], x, y);
 #define STEP512(j) s[j] = _mm512_fmadd_ps(s[j], x, y);
+#define MADD128(a, b, s) _mm_add_ps(_mm_mul_ps(a, b), s)
+#define AVX2 __attribute__((noinline, target("avx2,fma")))
+#define AVX512 __attribute__((noinline, target("avx512f")))
 BLOCK(block_sse41, __attribute__((noinline)), __m128, 4, _mm_set1_ps, STEP128, _mm_storeu_ps)
-BLOCK(block_avx2, __attribute__((noinline, target("avx2,fma"))), __m256, 8, _mm256_set1_ps, STEP256, _mm256_storeu_ps)
-BLOCK(block_avx512, __attribute__((noinline, target("avx512f"))), __m512, 16, _mm512_set1_ps, STEP512, _mm512_storeu_ps)
+BLOCK(block_avx2, AVX2, __m256, 8, _mm256_set1_ps, STEP256, _mm256_storeu_ps)
+BLOCK(block_avx512, AVX512, __m512, 16, _mm512_set1_ps, STEP512, _mm512_storeu_ps)
+TILE(tile_sse41, __attribute__((noinline)), __m128, 4, 2, _mm_set1_ps, _mm_loadu_ps, MADD128, _mm_storeu_ps)
+TILE(tile_avx2, AVX2, __m256, 8, 3, _mm256_set1_ps, _mm256_loadu_ps, _mm256_fmadd_ps, _mm256_storeu_ps)
+TILE(tile_avx512, AVX512, __m512, 16, 6, _mm512_set1_ps, _mm512_loadu_ps, _mm512_fmadd_ps, _mm512_storeu_ps)
 #elif defined(__aarch64__)
 #define STEP128(j) s[j] = vfmaq_f32(y, s[j], x);
+#define MADD128(a, b, s) vfmaq_f32(s, a, b)
 BLOCK(block_neon, __attribute__((noinline)), float32x4_t, 4, vdupq_n_f32, STEP128, vst1q_f32)
+TILE(tile_neon, __attribute__((noinline)), float32x4_t, 4, 6, vdupq_n_f32, vld1q_f32, MADD128, vst1q_f32)
 #endif
 
-typedef double block(float *sink);
-
-static block *block_of(const char *isa) {
+static block *block_of(const char *isa, int tile) {
 #if defined(__x86_64__)
     const int any = !isa || !strcmp(isa, "best");
     __builtin_cpu_init();
-    if ((any || !strcmp(isa, "avx512")) && __builtin_cpu_supports("avx512f")) return block_avx512;
-    if ((any || !strcmp(isa, "avx2")) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return block_avx2;
-    if (any || !strcmp(isa, "sse41")) return block_sse41;
+    if ((any || !strcmp(isa, "avx512")) && __builtin_cpu_supports("avx512f")) return tile ? tile_avx512 : block_avx512;
+    if ((any || !strcmp(isa, "avx2")) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return tile ? tile_avx2 : block_avx2;
+    if (any || !strcmp(isa, "sse41")) return tile ? tile_sse41 : block_sse41;
 #elif defined(__aarch64__)
-    if (!isa || !strcmp(isa, "best") || !strcmp(isa, "neon")) return block_neon;
+    if (!isa || !strcmp(isa, "best") || !strcmp(isa, "neon")) return tile ? tile_neon : block_neon;
 #endif
-    (void)isa;
+    (void)isa, (void)tile;
     return NULL;
 }
 
@@ -104,7 +135,7 @@ static int can_read(void) { return 1; }
 #endif
 
 typedef struct team {
-    block *multiply; /* or NULL: bytes */
+    block *multiply; /* of `bytes`; or NULL: they are read */
     size_t bytes;
     int copy, threads;
     double seconds;
@@ -141,7 +172,7 @@ static void pin(const team *t, int number) {
 
 static double once(const member *m) {
     const team *t = m->team;
-    if (t->multiply) return t->multiply((float *)(void *)m->memory);
+    if (t->multiply) return t->multiply((float *)(void *)m->memory, t->bytes);
     if (t->copy) {
         memcpy(m->memory + t->bytes / 2, m->memory, t->bytes / 2);
         return (double)t->bytes;
@@ -171,14 +202,14 @@ static void *work(void *argument) {
 }
 
 static double run_team(team *t) {
-    static const size_t least = SUMS * 16 * sizeof(float);
     static char *memory; /* kept: its pages are there the next time */
     static size_t held;
     member members[MOST_THREADS];
     pthread_t handles[MOST_THREADS];
     int i, made = 1;
+    size_t at;
     double rate = 0;
-    const size_t each = ((t->bytes > least ? t->bytes : least) + 127) / 64 * 64;
+    const size_t each = (t->bytes + STREAM * sizeof(float) + 127) / 64 * 64;
     if (t->threads < 1 || t->threads > MOST_THREADS) return 0;
 #if defined(__linux__)
     if (sched_getaffinity(0, sizeof t->allowed, &t->allowed)) return 0;
@@ -188,7 +219,7 @@ static double run_team(team *t) {
         held = each * (size_t)t->threads + 64;
         memory = malloc(held);
         if (!memory) return held = 0, 0.0;
-        memset(memory, 1, held); /* untouched memory is one page of zeros, many times */
+        for (at = 0; at < held / sizeof(float); ++at) ((float *)(void *)memory)[at] = 1; /* untouched memory is one page of zeros, many times */
     }
     for (i = 0; i < t->threads; ++i) {
         members[i].team = t, members[i].number = i, members[i].rate = 0;
@@ -205,10 +236,10 @@ static double run_team(team *t) {
     return rate;
 }
 
-double hconv_roofline_gflops(const char *isa, int threads, double seconds, const int *cpus) {
+double hconv_roofline_gflops(const char *isa, size_t bytes, int threads, double seconds, const int *cpus) {
     team t;
     memset(&t, 0, sizeof t);
-    t.multiply = block_of(isa), t.threads = threads, t.seconds = seconds, t.cpus = cpus;
+    t.multiply = block_of(isa, bytes > 0), t.bytes = bytes, t.threads = threads, t.seconds = seconds, t.cpus = cpus;
     return t.multiply ? run_team(&t) : 0;
 }
 

@@ -46,7 +46,7 @@ struct Limits {
     void measure(const std::string &isa, int threads) {
         const double seconds = 0.005;
         const size_t l2 = hconv_roofline_l2(), far = std::max<size_t>(8 * l2, 1 << 24);
-        gflops = std::max(gflops, hconv_roofline_gflops(isa.c_str(), threads, seconds, nullptr));
+        gflops = std::max(gflops, hconv_roofline_gflops(isa.c_str(), 0, threads, seconds, nullptr));
         for (int copy = 0; copy < 2; ++copy) {
             l2_gbytes = std::max(l2_gbytes, hconv_roofline_gbytes(l2 / 2, copy, threads, seconds, nullptr));
             memory_gbytes = std::max(memory_gbytes, hconv_roofline_gbytes(far, copy, threads, seconds, nullptr));

@@ -50,7 +50,7 @@ std::string percent(double ratio) {
 
 CoreLimits measure_limits(const std::string &isa) {
     const size_t l2 = hconv_roofline_l2(), far = std::max<size_t>(8 * l2, 1 << 24);
-    return {hconv_roofline_gflops(isa.c_str(), 1, 0.1, nullptr), hconv_roofline_gbytes(l2 / 2, 0, 1, 0.1, nullptr),
+    return {hconv_roofline_gflops(isa.c_str(), 0, 1, 0.1, nullptr), hconv_roofline_gbytes(l2 / 2, 0, 1, 0.1, nullptr),
             hconv_roofline_gbytes(far, 0, 1, 0.1, nullptr)};
 }
 

@@ -69,14 +69,16 @@ class Library:
         self.table = C.c_void_p(C.addressof(C.c_char.in_dll(self.lib, f"hconv_library_{name}")))
 
     def limits(self, cpus, isa, seconds):
-        """What the machine can do at most, measured now: bench/roofline.h; bytes from half of a core's L2, and from far more."""
+        """What the machine can do at most, measured now: bench/roofline.h; a tile's weights are a quarter of a core's L2, bytes come
+        from half of it, and from far more."""
         flops, stream = self.lib.hconv_roofline_gflops, self.lib.hconv_roofline_gbytes
         flops.restype = stream.restype = C.c_double
         at, n, time = (C.c_int * len(cpus))(*cpus), len(cpus), C.c_double(seconds)
         most = lambda size: max(stream(C.c_size_t(size), copy, n, time, at) for copy in (0, 1))
         self.lib.hconv_roofline_l2.restype = C.c_size_t
         l2 = self.lib.hconv_roofline_l2()
-        return {"gflops": flops(isa.encode() if isa else None, n, time, at), "l2_gbytes": most(l2 // 2),
+        multiply = lambda size: flops(isa.encode() if isa else None, C.c_size_t(size), n, time, at)
+        return {"gflops": multiply(0), "tile_gflops": multiply(l2 // 4), "l2_gbytes": most(l2 // 2),
                 "memory_gbytes": most(max(8 * l2, 1 << 24)), "l2_bytes": l2}
 
     def call(self, function, *arguments):

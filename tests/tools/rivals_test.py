@@ -131,6 +131,15 @@ class Classes(unittest.TestCase):
         self.assertAlmostEqual(classes.threads_gain(result(one, two), two), 1.25)
         self.assertIsNone(classes.threads_gain(result(two), two))
 
+    def test_share_at_the_limit(self):
+        entry = next(e for e in classes.CLASSES if e[0] == "share of peak, 3x3 direct, 14 wide and more")
+        half = {**row("conv2d_ci64_h56_co64_k3_p1", hconv=100), "flops": 5e6, "bytes_moved": 1e5, "limits": self.LIMITS}
+        self.assertEqual(classes.cell(result(half), ("best", 1), entry), "0.5 / 0.5 **<** (1)")  # measured before tiles were
+        tile = {**half, "limits": {**self.LIMITS, "tile_gflops": 90}}
+        self.assertEqual(classes.cell(result(tile), ("best", 1), entry), "0.5 / 0.5 **<** (1), 0.9 at the limit")
+        reached = {**tile, "flops": 9.5e6}
+        self.assertEqual(classes.cell(result(reached), ("best", 1), entry), "0.95 / 0.95 (1)")
+
     def test_marks(self):
         r = result(row("grouped_ci128_h56_co128_k3_p1_g32", hconv=50, openvino=100), row("spd_ci8_h8_co8_k3", hconv=50, openvino=100))
         table = classes.table(r)
