@@ -46,28 +46,32 @@ typedef double block(float *memory, size_t bytes); /* returns how many floating-
         return 2.0 * (lanes)*SUMS * STEPS;                               \
     }
 
-/* Sums of tiles of four vectors x `width` numbers, the inner loop of the direct kernels: the vectors come as a stream of `bytes`, the
- * numbers lie near. Loops are unrolled, or the sums would not stay in registers. */
-enum { NUMBERS = 16, STREAM = NUMBERS + 24 * 16 };
+/* The inner loop of a direct 3 x 3 kernel: sums of a tile of four vectors x `width` pixels by three taps in turn, which share pixels.
+ * Weights come as a stream of `bytes`, the pixels' numbers lie near. Loops are unrolled, or the sums would not stay in registers. */
+enum { TAPS = 3, NUMBERS = 16, STREAM = NUMBERS + 20 * 16 };
 #define UNROLLED _Pragma("GCC unroll 8") for
 #define TILE(name, attribute, vector, lanes, width, set, load, madd, store)                                  \
     attribute static double name(float *memory, size_t bytes) {                                              \
-        vector s[4][width], x[width], w;                                                                     \
-        const size_t steps = bytes / sizeof w / 4;                                                           \
+        vector s[4][width], x[TAPS - 1 + (width)], w;                                                        \
+        const size_t steps = bytes / sizeof w / 4 / TAPS;                                                    \
+        const float *at = memory + STREAM;                                                                   \
         size_t i;                                                                                            \
-        int v, j;                                                                                            \
+        int t, v, j;                                                                                         \
         UNROLLED(v = 0; v < 4; ++v) UNROLLED(j = 0; j < (width); ++j) s[v][j] = set(0.0f);                   \
-        for (i = 0; i < steps; ++i) {                                                                        \
-            UNROLLED(j = 0; j < (width); ++j) x[j] = set(memory[j]);                                         \
-            UNROLLED(v = 0; v < 4; ++v) {                                                                    \
-                w = load(memory + STREAM + (i * 4 + (size_t)v) * (lanes));                                   \
-                UNROLLED(j = 0; j < (width); ++j) s[v][j] = madd(w, x[j], s[v][j]);                          \
+        for (i = 0; i < steps; ++i, at += TAPS * 4 * (lanes)) {                                              \
+            UNROLLED(j = 0; j < (width)-1; ++j) x[j] = set(memory[j]);                                       \
+            UNROLLED(t = 0; t < TAPS; ++t) {                                                                 \
+                x[t + (width)-1] = set(memory[t + (width)-1]);                                               \
+                UNROLLED(v = 0; v < 4; ++v) {                                                                \
+                    w = load(at + (t * 4 + v) * (lanes));                                                    \
+                    UNROLLED(j = 0; j < (width); ++j) s[v][j] = madd(w, x[t + j], s[v][j]);                  \
+                }                                                                                            \
             }                                                                                                \
             __asm__ volatile("" ::: "memory"); /* the numbers are loaded again */                            \
         }                                                                                                    \
         UNROLLED(v = 0; v < 4; ++v)                                                                          \
             UNROLLED(j = 0; j < (width); ++j) store(memory + NUMBERS + (v * (width) + j) * (lanes), s[v][j]); \
-        return 2.0 * 4 * (width) * (lanes) * (double)steps;                                                  \
+        return 2.0 * TAPS * 4 * (width) * (lanes) * (double)steps;                                           \
     }
 
 #if defined(__x86_64__)
@@ -82,12 +86,12 @@ BLOCK(block_avx2, AVX2, __m256, 8, _mm256_set1_ps, STEP256, _mm256_storeu_ps)
 BLOCK(block_avx512, AVX512, __m512, 16, _mm512_set1_ps, STEP512, _mm512_storeu_ps)
 TILE(tile_sse41, __attribute__((noinline)), __m128, 4, 2, _mm_set1_ps, _mm_loadu_ps, MADD128, _mm_storeu_ps)
 TILE(tile_avx2, AVX2, __m256, 8, 3, _mm256_set1_ps, _mm256_loadu_ps, _mm256_fmadd_ps, _mm256_storeu_ps)
-TILE(tile_avx512, AVX512, __m512, 16, 6, _mm512_set1_ps, _mm512_loadu_ps, _mm512_fmadd_ps, _mm512_storeu_ps)
+TILE(tile_avx512, AVX512, __m512, 16, 5, _mm512_set1_ps, _mm512_loadu_ps, _mm512_fmadd_ps, _mm512_storeu_ps)
 #elif defined(__aarch64__)
 #define STEP128(j) s[j] = vfmaq_f32(y, s[j], x);
 #define MADD128(a, b, s) vfmaq_f32(s, a, b)
 BLOCK(block_neon, __attribute__((noinline)), float32x4_t, 4, vdupq_n_f32, STEP128, vst1q_f32)
-TILE(tile_neon, __attribute__((noinline)), float32x4_t, 4, 6, vdupq_n_f32, vld1q_f32, MADD128, vst1q_f32)
+TILE(tile_neon, __attribute__((noinline)), float32x4_t, 4, 5, vdupq_n_f32, vld1q_f32, MADD128, vst1q_f32)
 #endif
 
 static block *block_of(const char *isa, int tile) {

@@ -3,6 +3,7 @@
 SPDX-License-Identifier: MIT
 Reads its task as JSON from the standard input; writes one line of JSON a row to the file that the task names.
 """
+import collections
 import gc
 import json
 import os
@@ -137,7 +138,7 @@ class Row:
         self.p = lib.describe(self.nchw)
         plan.close()
         self.parameters, self.inputs = parameters_of(plan, task["seed"]), inputs_of(plan, task["seed"])
-        self.lib, self.limits = lib, {"gflops": [], "l2_gbytes": [], "memory_gbytes": [], "l2_bytes": []}
+        self.lib, self.limits = lib, collections.defaultdict(list)
         self.add_hconv(lib, context, "hconv", self.nhwc)
         self.add_hconv(lib, context, "hconv-nchw", self.nchw)
         self.want = self.reference()
