@@ -121,10 +121,16 @@ std::string x86::Unstaged::blocks(const hconv_tensor &t, const Problem &p, const
     return x86::map_layout(t, lanes_of(p, m), co_vecs, p, m);
 }
 
+// A task of rows reads the weights of all groups again: do they come from behind the second cache, and is the map not much larger?
+static bool groups_are_far(const Problem &p, const Machine &m) {
+    return m.lanes == 8 && p.n == 1 && p.groups > 1 && p.stride_w == 1 && x86::weight_bytes(p) > m.l2_bytes &&
+           x86::map_bytes(p) <= 4 * m.l2_bytes;
+}
+
 // Of all images. So they are, too, where one image's rows are a single task.
 bool x86::Unstaged::tasks_are_blocks(const Problem &p, const Machine &m) const {
     if (spread == 2 || (many_images(p) && !x86::unrolls_rows(p, ys))) return false;
-    return x86::weights_outweigh(p, m) || (p.n == 1 && (ys > 1 || p.oh() <= rows));
+    return x86::weights_outweigh(p, m) || groups_are_far(p, m) || (p.n == 1 && (ys > 1 || p.oh() <= rows));
 }
 
 // Rows of tiles a task of a block: all, or half of them, for two workers, where blocks are odd.

@@ -129,6 +129,8 @@ class HotLoops(unittest.TestCase):
                                          ("conv2d_ci64_h56_co64_k3_p1", "avx2", r"unstaged:co_vecs=4,xs=3,"),
                                          ("grouped_ci1024_h14_co1024_k3_s2_p1_g32", "avx2", r"unstaged:co_vecs=.,xs=[1-8],"),
                                          ("grouped_ci256_h28_co256_k3_p1_g32", "avx2", r"unstaged:co_vecs=1,.*row_u=1,"),
+                                         ("grouped_ci512_h14_co512_k3_p1_g32", "avx2", r"unstaged:.*rows=14,"),
+                                         ("grouped_n8_ci512_h14_co512_k3_p1_g32", "avx2", r"unstaged:.*rows=7,.*spread=2"),
                                          ("conv2d_ci512_h7_co512_k3_p1_fast", "avx2", r"chunked:"),
                                          ("conv2d_ci512_h7_co512_k3_p1_fast", "avx512", r"winograd/"),
                                          ("conv2d_ci512_h14_co512_k3_p1_fast", "avx2", r"winograd/"),
