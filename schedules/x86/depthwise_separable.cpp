@@ -27,6 +27,7 @@ struct Rows : Schedule<DepthwiseSeparableStages> {
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
+    bool fetches_ahead(const Problem &p, const Machine &m) const override { return x86::outputs_are_far(p, m); }
     void apply(DepthwiseSeparableStages &, const Problem &, const Target &) const override;
 };
 

@@ -115,7 +115,9 @@ class HotLoops(unittest.TestCase):
         # pixels become two whole lines each, in the loop and behind it. Whether the output is far its own size says, not the convolution's.
         for problem, level, lines in (("pointwise_ci64_h56_co256_res", "avx2", 56 * 4), ("pointwise_ci64_h112_co256", "avx2", 112 * 2),
                                       ("pointwise_ci64_h14_co256", "avx2", 0), ("pointwise_ci64_h56_co256_res", "avx512", 0),
-                                      ("transposed_ci256_h64_co128_k2_s2", "avx2", 2 * 3 * 2), ("spd_ci64_h56_co128_k3_p1", "avx2", 0)):
+                                      ("transposed_ci256_h64_co128_k2_s2", "avx2", 2 * 3 * 2), ("spd_ci64_h56_co128_k3_p1", "avx2", 0),
+                                      ("depthwise_separable_n8_ci512_h14_co512_k3_p1", "avx2", 14 * 2),
+                                      ("depthwise_separable_ci512_h14_co512_k3_p1", "avx2", 0)):
             with self.subTest(problem=problem, level=level):
                 found = re.findall(r"\sprefetch\w+", show(problem, f"x86-64-linux/{level}", "asm"))
                 self.assertEqual([line.strip() for line in found], ["prefetcht0"] * lines)
