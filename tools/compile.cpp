@@ -41,6 +41,7 @@ struct Built {
     std::vector<std::string> argument_names;  // Halide's, inputs then outputs
     Halide::Target target;
     bool fetches_ahead = false;
+    int64_t chunk = 0;  // of weights, that is fetched ahead
 };
 
 Built build(const KernelRequest &r) {
@@ -50,7 +51,7 @@ Built build(const KernelRequest &r) {
     setenv("HL_LLVM_ARGS", llvm_arguments(b.target).c_str(), 1);  // Halide reads it before it first generates code
     const std::string automatic = autoscheduler_of(r.schedule);
     const Choice choice = choose_kernel(p, b.target, r.schedule);
-    b.fetches_ahead = choice.fetches_ahead;
+    b.fetches_ahead = choice.fetches_ahead, b.chunk = choice.chunk;
     const std::string name = choice.generator.empty() ? p.kind().name : choice.generator;
     leave_unscheduled = !automatic.empty();
     std::vector<Halide::Parameter> parameters;
@@ -81,7 +82,9 @@ Lowered lower(Built &b) {
     auto *pass = new WorkspacePass(b.argument_names);
     std::unique_ptr<WorkspacePass> owner(pass);
     FetchAheadPass fetch_ahead(b.argument_names.back());
+    FetchWeightsPass fetch_weights("weight", b.chunk);
     if (b.fetches_ahead) b.pipeline.add_custom_lowering_pass(&fetch_ahead, [] {});
+    if (b.chunk) b.pipeline.add_custom_lowering_pass(&fetch_weights, [] {});
     b.pipeline.add_custom_lowering_pass(pass, [] {});
     Halide::Module m = b.pipeline.compile_to_module(b.inputs, "hconv_kernel", b.target, Halide::LinkageType::ExternalPlusArgv);
     return {m, pass->root, pass->slot};

@@ -1,9 +1,10 @@
-// fetch_ahead.h - the lines that a tile of sums is written to, fetched while it is summed.
+// fetch_ahead.h - what is needed next, fetched while tiles are summed: the lines that a tile is written to, the next chunk's weights.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include <Halide.h>
 
+#include <cstdint>
 #include <string>
 
 namespace hconv {
@@ -19,6 +20,20 @@ private:
     using IRMutator::visit;
     Halide::Internal::Stmt visit(const Halide::Internal::Block *op) override;
     std::string output;
+};
+
+// The same for weights that are packed chunk by chunk, each of `chunk` numbers: a loop over chunks, whose tiles are loops one behind the
+// other, fetches the next chunk while these are summed: each of their steps asks for its share.
+class FetchWeightsPass : public Halide::Internal::IRMutator {
+public:
+    // weights: their tensor, by Halide name.
+    FetchWeightsPass(std::string weights, int64_t chunk);
+
+private:
+    using IRMutator::visit;
+    Halide::Internal::Stmt visit(const Halide::Internal::For *op) override;
+    std::string weights;
+    int64_t chunk;
 };
 
 }  // namespace hconv

@@ -122,6 +122,13 @@ class HotLoops(unittest.TestCase):
                 found = re.findall(r"\sprefetch\w+", show(problem, f"x86-64-linux/{level}", "asm"))
                 self.assertEqual([line.strip() for line in found], ["prefetcht0"] * lines)
 
+    def test_weights_fetched_ahead(self):
+        # 49 pixels are sixteen tiles of three and one of one; every step of each asks for a line, and the sums stay in registers.
+        loops = list(innermost_loops(show("conv2d_ci512_h7_co512_k3_p1", "x86-64-linux/avx2", "asm")))
+        tiles = [loop for loop in loops if any(MULTIPLY.match(line) for line in loop)]
+        self.assertEqual([sum(line.startswith("prefetcht0") for line in loop) for loop in tiles], [1] * 17)
+        self.assertFalse([line for loop in tiles for line in loop if re.match(r"vmov\w+\s+%ymm\d+, ", line)])
+
     def test_default_schedules(self):
         # At AVX2 weights of a block past the second cache come in chunks that fit it; pixels whole pages apart, which lie in one set of
         # the first, are eight at most; a group of one vector shares the pixels of a row; weights that come from memory are direct's.
@@ -133,7 +140,9 @@ class HotLoops(unittest.TestCase):
                                          ("grouped_ci256_h28_co256_k3_p1_g32", "avx2", r"unstaged:co_vecs=1,.*row_u=1,"),
                                          ("grouped_ci512_h14_co512_k3_p1_g32", "avx2", r"unstaged:.*rows=14,"),
                                          ("grouped_n8_ci512_h14_co512_k3_p1_g32", "avx2", r"unstaged:.*rows=7,.*spread=2"),
-                                         ("conv2d_ci512_h7_co512_k3_p1_fast", "avx2", r"chunked:"),
+                                         ("conv2d_ci512_h7_co512_k3_p1_fast", "avx2", r"small_map:co_vecs=4,xs=3,chunk=16,spread=0"),
+                                         ("conv2d_ci512_h14_co512_k3_s2_p1", "avx2", r"small_map:.*spread=1"),
+                                         ("conv2d_ci512_h6_co512_k3_p1", "avx2", r"chunked:"),
                                          ("conv2d_ci512_h7_co512_k3_p1_fast", "avx512", r"winograd/"),
                                          ("conv2d_ci512_h14_co512_k3_p1_fast", "avx2", r"winograd/"),
                                          ("conv2d_ci256_h56_co256_k3_p1_fast", "avx2", r"winograd/tiles:m=4,co_vecs=2,ts=6,.*blocks=16,"),

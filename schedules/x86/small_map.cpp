@@ -1,0 +1,84 @@
+// small_map.cpp - direct convolution of a small map: its pixels are taken one row behind the other, so that a tile may end in the next
+// row; all tiles are unrolled, and no tap that lies in the padding is computed. A task is a block of outputs; `chunk` input channels are
+// summed for all pixels, then the next ones, and the sums wait in memory meanwhile. Every weight is read once from far away, but few
+// pixels share it: so a chunk's weights lie in one piece, small enough for the first cache, and the next chunk's are fetched meanwhile.
+// SPDX-License-Identifier: MIT
+#include "generators/conv2d.h"
+
+#include "schedules/schedule.h"
+#include "schedules/x86/idioms.h"
+#include "schedules/x86/map_tile.h"
+
+namespace hconv {
+
+using namespace Halide;
+
+struct SmallMap : Schedule<Conv2dStages> {
+    Knob co_vecs{this, "co_vecs", 4, {1, 2, 3, 4}};                // vectors of output channels in the block
+    Knob xs{this, "xs", 3, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // pixels in the block
+    Knob chunk{this, "chunk", 16, {8, 16, 32, 64}};                // input channels summed at a time
+    Knob spread{this, "spread", 0, {0, 1}};                        // copy the input as pixels a little farther apart
+
+    void defaults(const Problem &, const Machine &) override;
+    bool feasible(const Problem &, const Machine &) const override;
+    bool promising(const Problem &, const Machine &) const override;
+    int preference(const Problem &) const override { return pays ? 5 : -1; }
+    std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
+    int64_t weights_ahead(const Problem &p, const Machine &m) const override { return int64_t(chunk) * p.kh * p.kw * block(p, m).size(); }
+    void formulate(Conv2dStages &s) const override { s.rows_left_out = true; }
+    void apply(Conv2dStages &, const Problem &, const Target &) const override;
+
+private:
+    bool pays = false;
+    x86::ChannelBlocks block(const Problem &p, const Machine &m) const { return {x86::vector_lanes(p.co, m), co_vecs}; }
+};
+
+static int pixels_of(const Problem &p) { return p.oh() * p.ow(); }
+
+// Tiles of four vectors by three pixels leave a row's last ones alone, whose weights take as long to come as those of three. With a
+// stride taps share no pixels: then only weights that the second cache does not hold make up for that.
+void SmallMap::defaults(const Problem &p, const Machine &m) {
+    if (p.open()) return;
+    spread = x86::fill_a_set(p);
+    const int outputs = block(p, m).size();
+    const bool streams = p.stride_w == 1 || int64_t(4) * p.ci * p.kh * p.kw * outputs > 2 * m.l2_bytes;
+    pays = m.lanes == 8 && p.n == 1 && p.kh * p.kw == 9 && pixels_of(p) >= 16 && p.ow() % xs != 0 && p.ci >= 64 && p.co % outputs == 0 && streams;
+}
+
+// Long code takes long to compile.
+bool SmallMap::feasible(const Problem &p, const Machine &m) const {
+    return !p.open() && !p.nchw() && p.groups == 1 && p.oh() > 1 && pixels_of(p) * p.kh * p.kw <= 64 * 9 && co_vecs >= 1 && xs >= 1 &&
+           xs <= pixels_of(p) && chunk >= 1 && p.ci % chunk == 0 && x86::fits_either_way({co_vecs, xs}, m);
+}
+
+bool SmallMap::promising(const Problem &p, const Machine &m) const {
+    return x86::is_busy({co_vecs, xs}, x86::ceil_div(p.co, x86::vector_lanes(p.co, m)), pixels_of(p));
+}
+
+std::string SmallMap::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
+    const std::string letters = t.letters, outputs = std::to_string(block(p, m).size()) + "o";
+    return letters == "oihw" ? "Oihw" + outputs : letters == "o" ? "O" + outputs : "";
+}
+
+void SmallMap::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
+    const Machine m = Machine::of(t);
+    Var pixel("pixel"), po("po"), pi("pi"), lane("sl"), unrolled("su");
+    RVar outer("outer"), inner("inner");
+    const x86::ChannelBlocks co = block(p, m);
+    x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
+    x86::split_channels(s.out, s.co, co, p);
+    s.out.reorder({co.lane, co.unrolled, s.x, s.y, s.n, co.block}).vectorize(co.lane).unroll(co.unrolled).parallel(co.block);
+    s.acc.compute_at(s.out, s.n).bound_extent(s.co, co.size()).bound(s.x, 0, p.ow()).bound(s.y, 0, p.oh()).vectorize(s.co, co.lanes);
+    Stage sums = s.acc.update();
+    sums.split(s.r.x, outer, inner, int(chunk)).fuse(s.x, s.y, pixel);
+    sums.split(pixel, po, pi, int(xs), pixels_of(p) % xs ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
+    sums.split(s.co, unrolled, lane, co.lanes).never_partition_all();
+    if (x86::holds_pixels({co_vecs, xs}, m)) sums.reorder({lane, pi, unrolled, s.r.y, s.r.z, inner, po, outer});
+    else sums.reorder({lane, unrolled, pi, s.r.y, s.r.z, inner, po, outer});
+    sums.vectorize(lane).unroll(pi).unroll(unrolled).unroll(s.r.y).unroll(s.r.z).unroll(po);
+    if (spread) x86::stage_apart(s, p, m);
+}
+
+}  // namespace hconv
+
+HCONV_SCHEDULE(hconv::Conv2dStages, "x86", small_map, hconv::SmallMap)
