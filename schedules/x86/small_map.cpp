@@ -36,13 +36,14 @@ private:
 static int pixels_of(const Problem &p) { return p.oh() * p.ow(); }
 
 // Tiles of four vectors by three pixels leave a row's last ones alone, whose weights take as long to come as those of three. With a
-// stride taps share no pixels: then only weights that the second cache does not hold make up for that.
+// stride taps share no pixels: then only a block's weights that the second cache does not hold make up for that.
 void SmallMap::defaults(const Problem &p, const Machine &m) {
     if (p.open()) return;
     spread = x86::fill_a_set(p);
     const int outputs = block(p, m).size();
-    const bool streams = p.stride_w == 1 || int64_t(4) * p.ci * p.kh * p.kw * outputs > 2 * m.l2_bytes;
-    pays = m.lanes == 8 && p.n == 1 && p.kh * p.kw == 9 && pixels_of(p) >= 16 && p.ow() % xs != 0 && p.ci >= 64 && p.co % outputs == 0 && streams;
+    const bool far = int64_t(4) * p.ci * p.kh * p.kw * outputs > 2 * m.l2_bytes;
+    pays = m.lanes == 8 && p.n == 1 && p.kh * p.kw == 9 && pixels_of(p) >= 16 && p.ow() % xs != 0 && p.ci >= 64 && p.co % outputs == 0 &&
+           (p.stride_w == 1 || far);
 }
 
 // Long code takes long to compile.

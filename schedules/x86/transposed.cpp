@@ -1,7 +1,8 @@
 // transposed.cpp - transposed convolution, lanes = output channels: the phases of a band of output rows are small dense
 // convolutions, each computed as a block of co_vecs vectors x xs pixels that stays in registers for the whole sum, and
 // kept in a scratch of the band from which they are interleaved (and, for nchw, transposed). Phases are loops outside the
-// block, so the window rows of a phase are a loop bound, not a test.
+// block, so the window rows of a phase are a loop bound, not a test. Or, of a small map whose weights come from memory (chunk), the sums
+// wait in memory while some channels are summed for all pixels of all phases, and the next channels' weights are fetched meanwhile.
 // SPDX-License-Identifier: MIT
 #include "generators/transposed.h"
 
@@ -19,15 +20,20 @@ struct Phases : Schedule<TransposedStages> {
     Knob xs{this, "xs", 6, {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14}};  // pixels of a phase in the block
     Knob ys{this, "ys", 1, {1, 2, 4}};                             // rows of a phase in the block
     Knob rows{this, "rows", 4, {1, 2, 4, 8, 16}};                  // rows of each phase a task
+    Knob chunk{this, "chunk", 0, {0, 8, 16, 32}};                  // input channels summed at a time; 0: all
 
     void defaults(const Problem &, const Machine &) override;
     bool feasible(const Problem &, const Machine &) const override;
     bool promising(const Problem &, const Machine &) const override;
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
+    int64_t weights_ahead(const Problem &p, const Machine &m) const override {
+        return int64_t(chunk) * p.kh * p.kw * co_vecs * x86::vector_lanes(p.co, m);
+    }
     void formulate(TransposedStages &s) const override { s.rows_left_out = ys == 1; }
     void apply(TransposedStages &, const Problem &, const Target &) const override;
 
 private:
+    void sum_in_chunks(TransposedStages &, const Problem &, const Var &task, const x86::ChannelBlocks &co, const Machine &) const;
     void sum(TransposedStages &, const Problem &, Func band, const x86::ChannelBlocks &co, const Machine &) const;
 };
 
@@ -78,6 +84,9 @@ void Phases::defaults(const Problem &p, const Machine &m) {
     co_vecs = tile.vectors, xs = x86::tile_width(phase_columns(p), columns, tile.xs), ys = tile.ys;
     const double row_bytes = 4.0 * columns * p.stride_w * p.stride_h * lanes * tile.vectors;
     rows = x86::even_parts(phase_rows, int(std::clamp(m.l2_bytes / 2 / row_bytes, 2.0, 8.0)));
+    const bool streams = m.lanes == 8 && p.n == 1 && x86::weight_bytes(p) > 4 << 20 && columns * phase_rows >= 16;
+    if (!streams || p.nchw() || p.groups > 1 || p.open() || columns > 6 || phase_rows > 6 || p.ci % 16 || vectors % 2) return;
+    chunk = 16, co_vecs = 2, xs = columns, ys = 1, rows = phase_rows;
 }
 
 // Has every phase the same taps, four at most?
@@ -93,18 +102,22 @@ static bool depthwise(const Problem &p) { return p.groups == p.ci && p.ci == p.c
 bool Phases::feasible(const Problem &p, const Machine &m) const {
     int size = x86::vector_lanes(p.co, m) * co_vecs, per_group = p.co / p.groups;
     bool whole = p.groups == 1 || per_group % size == 0 || (depthwise(p) && p.co % size == 0);
-    return whole && rows >= 1 && co_vecs >= 1 && xs >= 1 && ys >= 1 &&
-           x86::fits_registers({co_vecs, xs * ys}, m);
+    if (!whole || rows < 1 || co_vecs < 1 || xs < 1 || ys < 1 || !x86::fits_registers({co_vecs, xs * ys}, m)) return false;
+    if (!chunk) return true;
+    // All is unrolled: long code takes long to compile.
+    return !p.open() && !p.nchw() && p.groups == 1 && ys == 1 && chunk >= 1 && p.ci % chunk == 0 && hconv_transposed_oh(&p) <= rows * p.stride_h &&
+           p.kh * p.kw <= 16 && phase_columns(p) <= 8 && rows <= 8;
 }
 
 bool Phases::promising(const Problem &p, const Machine &m) const {
     const int width = x86::size_or(p.w, 64), height = x86::size_or(p.h, 64);
     return x86::is_busy({co_vecs, xs * ys}, x86::ceil_div(p.co / p.groups, x86::vector_lanes(p.co, m)), width * height) &&
-           xs < 2 * width && ys < 2 * height && x86::is_other_task(rows, height);
+           xs < 2 * width && ys < 2 * height && x86::is_other_task(rows, height) && (!chunk || x86::weight_bytes(p) > m.l2_bytes);
 }
 
 std::string Phases::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
-    return x86::blocked_layout(t, x86::vector_lanes(p.co, m) * co_vecs);
+    const int block = x86::vector_lanes(p.co, m) * co_vecs;
+    return chunk && std::string(t.letters) == "oihw" ? "Oihw" + std::to_string(block) + "o" : x86::blocked_layout(t, block);
 }
 
 // The phases of a band: their blocks, and the sums of each in registers.
@@ -131,6 +144,23 @@ void Phases::sum(TransposedStages &s, const Problem &p, Func band, const x86::Ch
     }
 }
 
+// All tiles of all phases of a block are unrolled, one row behind the other.
+void Phases::sum_in_chunks(TransposedStages &s, const Problem &p, const Var &task, const x86::ChannelBlocks &co, const Machine &m) const {
+    Var pixel("pixel"), po("po"), pi("pi"), lane("pl"), unrolled("pu");
+    RVar outer("outer"), inner("inner");
+    const int columns = phase_columns(p), phase_rows = phase_size(hconv_transposed_oh(&p), p.stride_h);
+    s.acc.compute_at(s.out, task).bound_extent(s.co, co.size()).bound(s.xq, 0, columns).bound(s.yq, 0, phase_rows);
+    s.acc.bound(s.px, 0, p.stride_w).bound(s.py, 0, p.stride_h).vectorize(s.co, co.lanes);
+    Stage sums = s.acc.update();
+    sums.split(s.r.x, outer, inner, int(chunk)).fuse(s.xq, s.yq, pixel);
+    sums.split(pixel, po, pi, int(xs), columns * phase_rows % xs ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
+    sums.split(s.co, unrolled, lane, co.lanes).never_partition_all();
+    sums.reorder({lane, unrolled, pi, s.r.y, s.r.z, inner, po, s.px, s.py, outer});
+    sums.vectorize(lane).unroll(pi).unroll(unrolled).unroll(s.r.y).unroll(s.r.z).unroll(po).unroll(s.px).unroll(s.py);
+    x86::stage_input(s.padded, s.ci, s.iy, p.ci, m);
+    s.padded.align_storage(s.ci, p.ci + m.lanes);
+}
+
 void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
     const int oh = hconv_transposed_oh(&p);
@@ -149,6 +179,7 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
     const bool small = oh != HCONV_OPEN && oh <= rows * p.stride_h;  // one task's rows: then its blocks are tasks
     if (small) s.out.fuse(task, s.n, task).fuse(task, co.block, task).parallel(task);
     else x86::parallel_tasks(s.out, task, s.n, p.n);
+    if (chunk) return sum_in_chunks(s, p, task, co, m);
     Func band = s.acc.in(s.out);
     band.compute_at(s.out, small ? task : co.block).bound_extent(s.co, co.size());
     sum(s, p, band, co, m);

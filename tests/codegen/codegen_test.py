@@ -123,11 +123,13 @@ class HotLoops(unittest.TestCase):
                 self.assertEqual([line.strip() for line in found], ["prefetcht0"] * lines)
 
     def test_weights_fetched_ahead(self):
-        # 49 pixels are sixteen tiles of three and one of one; every step of each asks for a line, and the sums stay in registers.
-        loops = list(innermost_loops(show("conv2d_ci512_h7_co512_k3_p1", "x86-64-linux/avx2", "asm")))
-        tiles = [loop for loop in loops if any(MULTIPLY.match(line) for line in loop)]
-        self.assertEqual([sum(line.startswith("prefetcht0") for line in loop) for loop in tiles], [1] * 17)
-        self.assertFalse([line for loop in tiles for line in loop if re.match(r"vmov\w+\s+%ymm\d+, ", line)])
+        # 49 pixels are sixteen tiles of three and one of one; four phases of sixteen are four tiles each. Every step of each asks for a
+        # line, and the sums stay in registers.
+        for problem, count in (("conv2d_ci512_h7_co512_k3_p1", 17), ("transposed_ci512_h4_co256_k4_s2_p1", 16)):
+            loops = list(innermost_loops(show(problem, "x86-64-linux/avx2", "asm")))
+            tiles = [loop for loop in loops if any(MULTIPLY.match(line) for line in loop)]
+            self.assertEqual([sum(line.startswith("prefetcht0") for line in loop) for loop in tiles], [1] * count, problem)
+            self.assertFalse([line for loop in tiles for line in loop if re.match(r"vmov\w+\s+%ymm\d+, ", line)], problem)
 
     def test_default_schedules(self):
         # At AVX2 weights of a block past the second cache come in chunks that fit it; pixels whole pages apart, which lie in one set of
@@ -147,7 +149,8 @@ class HotLoops(unittest.TestCase):
                                          ("conv2d_ci512_h14_co512_k3_p1_fast", "avx2", r"winograd/"),
                                          ("conv2d_ci256_h56_co256_k3_p1_fast", "avx2", r"winograd/tiles:m=4,co_vecs=2,ts=6,.*blocks=16,"),
                                          ("transposed_ci256_h8_co128_k4_s2_p1_fast", "avx2", r"winograd/tiles:m=4,co_vecs=2,"),
-                                         ("transposed_ci256_h8_co128_k4_s2_p1", "avx2", r"phases:co_vecs=2,xs=4,"),
+                                         ("transposed_ci256_h8_co128_k4_s2_p1", "avx2", r"phases:co_vecs=2,xs=4,.*chunk=0"),
+                                         ("transposed_ci512_h4_co256_k4_s2_p1", "avx2", r"phases:co_vecs=2,xs=4,.*chunk=16"),
                                          ("transposed_ci512_h32_co256_k2_s2", "avx2", r"patches:xs=3,"),
                                          ("transposed_ci1024_h16_co512_k2_s2", "avx2", r"patches:xs=6,")):
             with self.subTest(problem=problem, level=level):
