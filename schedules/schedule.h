@@ -69,7 +69,7 @@ public:
     // Shall lines of the output, and of what is added to it, be fetched while a tile is summed?
     virtual bool fetches_ahead(const Problem &, const Machine &) const { return false; }
     // Numbers of a chunk of the weights, if these are packed chunk by chunk and the next one shall be fetched; else 0.
-    virtual int64_t weights_ahead(const Problem &, const Machine &) const { return 0; }
+    virtual int weights_ahead(const Problem &, const Machine &) const { return 0; }
 
     std::string name;
     std::vector<Knob *> knobs;
@@ -131,7 +131,7 @@ struct Choice {
     std::vector<TensorArgument> arguments;
     int min_h = 1, min_w = 1;
     bool fetches_ahead = false;
-    int64_t chunk = 0;  // weights_ahead
+    int chunk = 0;  // weights_ahead
 };
 
 std::vector<TensorArgument> kernel_arguments(const Problem &p, const ScheduleBase &s, const Machine &m);

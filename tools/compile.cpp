@@ -41,7 +41,7 @@ struct Built {
     std::vector<std::string> argument_names;  // Halide's, inputs then outputs
     Halide::Target target;
     bool fetches_ahead = false;
-    int64_t chunk = 0;  // of weights, that is fetched ahead
+    int chunk = 0;  // of weights, that is fetched ahead
 };
 
 Built build(const KernelRequest &r) {

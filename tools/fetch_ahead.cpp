@@ -99,7 +99,7 @@ private:
 // Each step of each loop fetches its share of so many elements from `first` on: whole lines, a few of which may be left at the end.
 class Shares : public IRMutator {
 public:
-    Shares(std::string weights, Expr first, int64_t elements, const Tiles &tiles) : weights(std::move(weights)), first(std::move(first)) {
+    Shares(std::string weights, Expr first, int elements, const Tiles &tiles) : weights(std::move(weights)), first(std::move(first)) {
         int64_t steps = 0;
         for (const For *loop : tiles.loops) steps += as_const_int(loop->extent).value_or(0);
         lines = int(std::max<int64_t>(elements / line_elements / std::max<int64_t>(steps, 1), 1));
@@ -138,16 +138,15 @@ Stmt FetchAheadPass::visit(const Block *op) {
     return tile;
 }
 
-FetchWeightsPass::FetchWeightsPass(std::string name, int64_t chunk) : weights(std::move(name)), chunk(chunk) {}
+FetchWeightsPass::FetchWeightsPass(std::string name, int chunk) : weights(std::move(name)), chunk(chunk) {}
 
 Stmt FetchWeightsPass::visit(const For *op) {
     Tiles tiles(weights);
     op->body.accept(&tiles);
     if (!tiles.found()) return IRMutator::visit(op);
     const std::string next = op->name + ".next";
-    const int elements = int(chunk);
     Stmt body = Shares(weights, Variable::make(Int(32), next), chunk, tiles).mutate(op->body);
-    body = LetStmt::make(next, (tiles.load / elements + 1) * elements, body);
+    body = LetStmt::make(next, (tiles.load / chunk + 1) * chunk, body);
     return For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy, op->device_api, body);
 }
 

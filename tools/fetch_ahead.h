@@ -4,7 +4,6 @@
 
 #include <Halide.h>
 
-#include <cstdint>
 #include <string>
 
 namespace hconv {
@@ -27,13 +26,13 @@ private:
 class FetchWeightsPass : public Halide::Internal::IRMutator {
 public:
     // weights: their tensor, by Halide name.
-    FetchWeightsPass(std::string weights, int64_t chunk);
+    FetchWeightsPass(std::string weights, int chunk);
 
 private:
     using IRMutator::visit;
     Halide::Internal::Stmt visit(const Halide::Internal::For *op) override;
     std::string weights;
-    int64_t chunk;
+    int chunk;
 };
 
 }  // namespace hconv

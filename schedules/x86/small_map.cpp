@@ -1,11 +1,11 @@
 // small_map.cpp - direct convolution of a small map: its pixels are taken one row behind the other, so that a tile may end in the next
-// row; all tiles are unrolled, and no tap that lies in the padding is computed. A task is a block of outputs; `chunk` input channels are
-// summed for all pixels, then the next ones, and the sums wait in memory meanwhile. Every weight is read once from far away, but few
-// pixels share it: so a chunk's weights lie in one piece, small enough for the first cache, and the next chunk's are fetched meanwhile.
+// row, and no tap that lies in the padding is computed. A task is a block of outputs, whose weights come in chunks of channels small
+// enough for the first cache (chunks.h): every one is read once from far away, and few pixels share it.
 // SPDX-License-Identifier: MIT
 #include "generators/conv2d.h"
 
 #include "schedules/schedule.h"
+#include "schedules/x86/chunks.h"
 #include "schedules/x86/idioms.h"
 #include "schedules/x86/map_tile.h"
 
@@ -24,7 +24,7 @@ struct SmallMap : Schedule<Conv2dStages> {
     bool promising(const Problem &, const Machine &) const override;
     int preference(const Problem &) const override { return pays ? 5 : -1; }
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
-    int64_t weights_ahead(const Problem &p, const Machine &m) const override { return int64_t(chunk) * p.kh * p.kw * block(p, m).size(); }
+    int weights_ahead(const Problem &p, const Machine &m) const override { return x86::chunk_weights(chunk, block(p, m).size(), p); }
     void formulate(Conv2dStages &s) const override { s.rows_left_out = true; }
     void apply(Conv2dStages &, const Problem &, const Target &) const override;
 
@@ -57,26 +57,17 @@ bool SmallMap::promising(const Problem &p, const Machine &m) const {
 }
 
 std::string SmallMap::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
-    const std::string letters = t.letters, outputs = std::to_string(block(p, m).size()) + "o";
-    return letters == "oihw" ? "Oihw" + outputs : letters == "o" ? "O" + outputs : "";
+    return x86::chunk_layout(t, block(p, m).size());
 }
 
 void SmallMap::apply(Conv2dStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
-    Var pixel("pixel"), po("po"), pi("pi"), lane("sl"), unrolled("su");
-    RVar outer("outer"), inner("inner");
     const x86::ChannelBlocks co = block(p, m);
     x86::bound_known_sizes(s.out, s.co, s.x, s.y, s.n, p);
     x86::split_channels(s.out, s.co, co, p);
     s.out.reorder({co.lane, co.unrolled, s.x, s.y, s.n, co.block}).vectorize(co.lane).unroll(co.unrolled).parallel(co.block);
-    s.acc.compute_at(s.out, s.n).bound_extent(s.co, co.size()).bound(s.x, 0, p.ow()).bound(s.y, 0, p.oh()).vectorize(s.co, co.lanes);
-    Stage sums = s.acc.update();
-    sums.split(s.r.x, outer, inner, int(chunk)).fuse(s.x, s.y, pixel);
-    sums.split(pixel, po, pi, int(xs), pixels_of(p) % xs ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
-    sums.split(s.co, unrolled, lane, co.lanes).never_partition_all();
-    if (x86::holds_pixels({co_vecs, xs}, m)) sums.reorder({lane, pi, unrolled, s.r.y, s.r.z, inner, po, outer});
-    else sums.reorder({lane, unrolled, pi, s.r.y, s.r.z, inner, po, outer});
-    sums.vectorize(lane).unroll(pi).unroll(unrolled).unroll(s.r.y).unroll(s.r.z).unroll(po);
+    s.acc.compute_at(s.out, s.n);
+    x86::sum_in_chunks({s.acc, s.co, s.x, s.y, s.r, p.ow(), p.oh()}, co, xs, chunk, {}, m);
     if (spread) x86::stage_apart(s, p, m);
 }
 

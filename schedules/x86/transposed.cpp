@@ -8,6 +8,7 @@
 
 #include "runtime/variants/transposed.h"
 #include "schedules/schedule.h"
+#include "schedules/x86/chunks.h"
 #include "schedules/x86/idioms.h"
 #include "schedules/x86/map_tile.h"
 
@@ -26,14 +27,13 @@ struct Phases : Schedule<TransposedStages> {
     bool feasible(const Problem &, const Machine &) const override;
     bool promising(const Problem &, const Machine &) const override;
     std::string layout(const hconv_tensor &, const Problem &, const Machine &) const override;
-    int64_t weights_ahead(const Problem &p, const Machine &m) const override {
-        return int64_t(chunk) * p.kh * p.kw * co_vecs * x86::vector_lanes(p.co, m);
+    int weights_ahead(const Problem &p, const Machine &m) const override {
+        return x86::chunk_weights(chunk, co_vecs * x86::vector_lanes(p.co, m), p);
     }
     void formulate(TransposedStages &s) const override { s.rows_left_out = ys == 1; }
     void apply(TransposedStages &, const Problem &, const Target &) const override;
 
 private:
-    void sum_in_chunks(TransposedStages &, const Problem &, const Var &task, const x86::ChannelBlocks &co, const Machine &) const;
     void sum(TransposedStages &, const Problem &, Func band, const x86::ChannelBlocks &co, const Machine &) const;
 };
 
@@ -117,7 +117,7 @@ bool Phases::promising(const Problem &p, const Machine &m) const {
 
 std::string Phases::layout(const hconv_tensor &t, const Problem &p, const Machine &m) const {
     const int block = x86::vector_lanes(p.co, m) * co_vecs;
-    return chunk && std::string(t.letters) == "oihw" ? "Oihw" + std::to_string(block) + "o" : x86::blocked_layout(t, block);
+    return chunk ? x86::chunk_layout(t, block) : x86::blocked_layout(t, block);
 }
 
 // The phases of a band: their blocks, and the sums of each in registers.
@@ -144,23 +144,6 @@ void Phases::sum(TransposedStages &s, const Problem &p, Func band, const x86::Ch
     }
 }
 
-// All tiles of all phases of a block are unrolled, one row behind the other.
-void Phases::sum_in_chunks(TransposedStages &s, const Problem &p, const Var &task, const x86::ChannelBlocks &co, const Machine &m) const {
-    Var pixel("pixel"), po("po"), pi("pi"), lane("pl"), unrolled("pu");
-    RVar outer("outer"), inner("inner");
-    const int columns = phase_columns(p), phase_rows = phase_size(hconv_transposed_oh(&p), p.stride_h);
-    s.acc.compute_at(s.out, task).bound_extent(s.co, co.size()).bound(s.xq, 0, columns).bound(s.yq, 0, phase_rows);
-    s.acc.bound(s.px, 0, p.stride_w).bound(s.py, 0, p.stride_h).vectorize(s.co, co.lanes);
-    Stage sums = s.acc.update();
-    sums.split(s.r.x, outer, inner, int(chunk)).fuse(s.xq, s.yq, pixel);
-    sums.split(pixel, po, pi, int(xs), columns * phase_rows % xs ? TailStrategy::GuardWithIf : TailStrategy::RoundUp);
-    sums.split(s.co, unrolled, lane, co.lanes).never_partition_all();
-    sums.reorder({lane, unrolled, pi, s.r.y, s.r.z, inner, po, s.px, s.py, outer});
-    sums.vectorize(lane).unroll(pi).unroll(unrolled).unroll(s.r.y).unroll(s.r.z).unroll(po).unroll(s.px).unroll(s.py);
-    x86::stage_input(s.padded, s.ci, s.iy, p.ci, m);
-    s.padded.align_storage(s.ci, p.ci + m.lanes);
-}
-
 void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const {
     const Machine m = Machine::of(t);
     const int oh = hconv_transposed_oh(&p);
@@ -179,10 +162,14 @@ void Phases::apply(TransposedStages &s, const Problem &p, const Target &t) const
     const bool small = oh != HCONV_OPEN && oh <= rows * p.stride_h;  // one task's rows: then its blocks are tasks
     if (small) s.out.fuse(task, s.n, task).fuse(task, co.block, task).parallel(task);
     else x86::parallel_tasks(s.out, task, s.n, p.n);
-    if (chunk) return sum_in_chunks(s, p, task, co, m);
-    Func band = s.acc.in(s.out);
-    band.compute_at(s.out, small ? task : co.block).bound_extent(s.co, co.size());
-    sum(s, p, band, co, m);
+    if (chunk) {
+        s.acc.compute_at(s.out, task).bound(s.px, 0, p.stride_w).bound(s.py, 0, p.stride_h);
+        x86::sum_in_chunks({s.acc, s.co, s.xq, s.yq, s.r, phase_columns(p), phase_size(oh, p.stride_h)}, co, xs, chunk, {s.px, s.py}, m);
+    } else {
+        Func band = s.acc.in(s.out);
+        band.compute_at(s.out, small ? task : co.block).bound_extent(s.co, co.size());
+        sum(s, p, band, co, m);
+    }
     if (p.nchw() && !depthwise(p)) {
         s.padded.compute_at(s.out, task).reorder(s.ix, s.ci, s.iy, s.n).reorder_storage(s.ix, s.ci, s.iy, s.n);
         s.padded.vectorize(s.ix, m.lanes, TailStrategy::RoundUp);
